@@ -1,0 +1,3 @@
+"""Kafka REST Proxy: HTTP in, Kafka out."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,102 @@
+"""The decorator that makes a function an endpoint: negotiation before it, rendering after it.
+
+To add an endpoint, decorate one view. Routes match the raw path: a literal is not percent-decoded,
+an
+encoded slash stays inside its segment, and one trailing slash is allowed (reference behaviour).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from flask import Blueprint, Response, current_app, g, request
+from werkzeug.routing import BaseConverter
+
+from kafka_rest.api.request import Call
+from kafka_rest.api.response import Answer
+from kafka_rest.errors import BadRequest
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.media import Choice, Negotiation, Variant
+
+View = Callable[..., Answer]
+
+CLIENTS = "kafka_rest.clients"
+
+blueprint = Blueprint("api", __name__)
+
+
+class Endpoint(NamedTuple):
+    """A method and path with what it offers; `name` is the one in metrics and logs."""
+
+    name: str
+    method: str
+    rule: str
+    negotiation: Negotiation
+    view: View
+
+
+ENDPOINTS: dict[str, Endpoint] = {}
+
+
+class Segment(BaseConverter):
+    """One path segment, percent-decoded here; bytes that are no UTF-8 are refused by the
+    endpoint.
+    """
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> str:
+        """The decoded segment; undecodable bytes are kept as surrogates for `_checked` to see."""
+        return unquote_to_bytes(value).decode("utf-8", "surrogateescape")
+
+
+def endpoint(
+    name: str, method: str, rule: str, variants: tuple[Variant, ...]
+) -> Callable[[View], View]:
+    """Make a view the endpoint for a method and path; `<x>` in the rule are its arguments after
+    `call`.
+    """
+
+    def register(view: View) -> View:
+        found = Endpoint(name, method, rule, Negotiation(variants), view)
+        ENDPOINTS[name] = found
+
+        def serve(**segments: str) -> Response:
+            return _serve(found, segments)
+
+        blueprint.add_url_rule(
+            rule.replace("<", "<segment:"),
+            endpoint=name.replace(".", ":"),
+            view_func=serve,
+            methods=[method],
+            provide_automatic_options=False,
+        )
+        return view
+
+    return register
+
+
+def _serve(found: Endpoint, segments: dict[str, str]) -> Response:
+    environ = request.environ
+    choice = found.negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+    # Known from here on, so that errors are answered in the negotiated type.
+    g.response_type = choice.response_type
+    answer = found.view(_call(environ, choice), **_checked(segments))
+    if answer.body is None:
+        response = Response(status=answer.status)
+        del response.headers["Content-Type"]
+        return response
+    return Response(answer.body, answer.status, content_type=choice.response_type)
+
+
+def _call(environ: Mapping[str, Any], choice: Choice) -> Call:
+    clients: ClientRegistry = current_app.extensions[CLIENTS]
+    return Call(environ, clients, choice)
+
+
+def _checked(segments: dict[str, str]) -> dict[str, str]:
+    for name, value in segments.items():
+        # Python keeps undecodable bytes as lone surrogates, which nothing else can bring in.
+        if not value.isascii() and any("\udc80" <= c <= "\udcff" for c in value):
+            raise BadRequest(f"The {name} in the path is not UTF-8.")
+    return segments

@@ -1,0 +1,222 @@
+"""Request bodies as typed values: shape errors become 422 with the place, malformed JSON 400.
+
+Records are decoded by msgspec in one pass that keeps each embedded value's bytes; small envelopes
+by
+marshmallow.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+
+from kafka_rest.core.produce import JsonRecord, SchemaChoice
+from kafka_rest.errors import BadRequest, Unprocessable
+
+T = TypeVar("T")
+
+NULL = b"null"
+_ABSENT = msgspec.Raw(b"null")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
+_PLACE = re.compile(r"(.*) - at `\$\.?(.*)`\Z", re.DOTALL)
+
+PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+SchemaId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+
+
+class _Keyed(msgspec.Struct, forbid_unknown_fields=True):
+    """A record for one partition."""
+
+    key: msgspec.Raw = _ABSENT
+    value: msgspec.Raw = _ABSENT
+
+
+class _Placed(_Keyed, forbid_unknown_fields=True):
+    """A record that may name its partition."""
+
+    partition: PartitionNumber | None = None
+
+
+class _Produce(msgspec.Struct, forbid_unknown_fields=True):
+    """What both produce bodies share."""
+
+    # Text may come as a number or boolean (reference behaviour); the schema members of formats that
+    # need none are read and ignored.
+    key_schema: str | int | float | bool | None = None
+    value_schema: str | int | float | bool | None = None
+    key_schema_id: SchemaId | None = None
+    value_schema_id: SchemaId | None = None
+
+
+class _ToTopic(_Produce, forbid_unknown_fields=True):
+    records: list[_Placed] | None = None
+
+
+class _ToPartition(_Produce, forbid_unknown_fields=True):
+    records: list[_Keyed] | None = None
+
+
+_to_topic = msgspec.json.Decoder(_ToTopic, strict=False)
+_to_partition = msgspec.json.Decoder(_ToPartition, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceBody:
+    """A produce body, checked."""
+
+    records: list[JsonRecord]
+    key_schema: SchemaChoice
+    value_schema: SchemaChoice
+
+
+def topic_records(body: bytes) -> ProduceBody:
+    """The body of a produce call to a topic. Raises: BadRequest, Unprocessable with the field's
+    path.
+    """
+    envelope = _decoded(_to_topic, body)
+    records = _required(envelope.records)
+    return _produce_body(
+        envelope, [JsonRecord(_raw(r.key), _raw(r.value), r.partition) for r in records]
+    )
+
+
+def partition_records(body: bytes) -> ProduceBody:
+    """The body of a produce call to a partition, whose records may not name one. Raises: as
+    above.
+    """
+    envelope = _decoded(_to_partition, body)
+    records = _required(envelope.records)
+    return _produce_body(envelope, [JsonRecord(_raw(r.key), _raw(r.value)) for r in records])
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object; {} for an empty one or null. Raises: BadRequest,
+    Unprocessable.
+    """
+    if not body.strip():
+        return {}
+    value = _guarded(msgspec.json.decode, body)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Unprocessable("The body must be a JSON object.")
+    return value
+
+
+class Text(fields.String):
+    """A string; a number or boolean is taken as its text, as the reference does."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        elif isinstance(value, int | float):
+            value = str(value)
+        return str(super()._deserialize(value, attr, data, **kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """The options of a create call as given; None for an absent one."""
+
+    name: str | None = None
+    format: str | None = None
+    auto_offset_reset: str | None = None
+    auto_commit_enable: str | None = None
+
+
+class _ConsumerOptionsSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    id = Text(allow_none=True)
+    name = Text(allow_none=True)
+    format = Text(allow_none=True)
+    auto_offset_reset = Text(allow_none=True, data_key="auto.offset.reset")
+    auto_commit_enable = Text(allow_none=True, data_key="auto.commit.enable")
+
+    @post_load
+    def _options(self, data: dict[str, Any], **_kwargs: Any) -> ConsumerOptions:
+        # `id` is the older member and wins over `name` (reference behaviour).
+        old = data.pop("id", None)
+        if old is not None:
+            data["name"] = old
+        return ConsumerOptions(**data)
+
+
+_consumer_options = _ConsumerOptionsSchema()
+
+
+def consumer_options(body: bytes) -> ConsumerOptions:
+    """The body of a create call. Raises: BadRequest, Unprocessable naming the fields."""
+    value = json_object(body)
+    try:
+        options: ConsumerOptions = _consumer_options.load(value)
+    except ValidationError as error:
+        raise Unprocessable(_violations(error)) from error
+    return options
+
+
+def _violations(error: ValidationError) -> str:
+    messages: dict[str, list[str]] = error.messages_dict
+    return "; ".join(
+        f"Unrecognized field: {name}"
+        if texts == ["Unknown field."]
+        else f"{name}: {' '.join(texts)}"
+        for name, texts in messages.items()
+    )
+
+
+def _decoded(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    envelope: T = _guarded(decoder.decode, body)
+    return envelope
+
+
+def _guarded(decode: Any, body: bytes) -> Any:
+    """Decode JSON. Raises: Unprocessable for the wrong shape, BadRequest for what is no JSON."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(_shape_error(str(error))) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise BadRequest("The body is nested too deeply.") from error
+
+
+def _shape_error(text: str) -> str:
+    unknown = _UNKNOWN_FIELD.match(text)
+    if unknown:
+        where = (unknown[2] or "").removeprefix("$").removeprefix(".")
+        return f"Unrecognized field: {unknown[1]}" + (f" (in {where})" if where else "")
+    placed = _PLACE.match(text)
+    return f"{placed[2]}: {placed[1]}" if placed else text
+
+
+def _required(records: list[T] | None) -> list[T]:
+    if not records:
+        raise Unprocessable(f"records may not be empty (was {'null' if records is None else '[]'})")
+    return records
+
+
+def _raw(value: msgspec.Raw) -> bytes | None:
+    text = bytes(value)
+    return None if text == NULL else text
+
+
+def _produce_body(envelope: _Produce, records: list[JsonRecord]) -> ProduceBody:
+    return ProduceBody(
+        records,
+        SchemaChoice(_text(envelope.key_schema), envelope.key_schema_id),
+        SchemaChoice(_text(envelope.value_schema), envelope.value_schema_id),
+    )
+
+
+def _text(value: str | float | bool | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,130 @@
+"""What a view gets of its request: the negotiated variant, the body, numbers, and the URL as the
+client sees it.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from kafka_rest import settings as s
+from kafka_rest.errors import BadRequest, BodyTooLarge, NotFound
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.media import Choice
+
+_INTEGER = re.compile(r"[+-]?\d+\Z")
+_INT_MAX = 2**31 - 1
+_LONG_MAX = 2**63 - 1
+_BOM = b"\xef\xbb\xbf"
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# What may stand in a path segment beside letters and digits (the reference's URI builder).
+_PATH_SAFE = ":@~!$&'()*+,;="
+
+
+class Call:
+    """One request on its way through a view."""
+
+    __slots__ = ("choice", "clients", "environ")
+
+    def __init__(self, environ: Mapping[str, Any], clients: ClientRegistry, choice: Choice) -> None:
+        self.environ, self.clients, self.choice = environ, clients, choice
+
+    @property
+    def settings(self) -> s.Settings:
+        """The server's settings."""
+        return self.clients.settings
+
+    @property
+    def format_name(self) -> str:
+        """The embedded format that the media type chose; binary where it names none."""
+        return self.choice.variant.embedded_format or "binary"
+
+    def body(self) -> bytes:
+        """The whole body as UTF-8, a byte order mark skipped; b"" for none.
+
+        Blocks while the client sends. Raises: BodyTooLarge, BadRequest for another encoding.
+        """
+        most = self.settings[s.REQUEST_MAX_BYTES]
+        # The Content-Length may be absent (chunked) or wrong; what is read is counted all the same.
+        if int(self.environ.get("CONTENT_LENGTH") or 0) > most:
+            raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
+        data: bytes = self.environ["wsgi.input"].read(most + 1)
+        if len(data) > most:
+            raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
+        if data.isascii():
+            return data
+        try:
+            # The JSON decoder leaves embedded values unread, so that this is the place to check
+            # them.
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise BadRequest(
+                f"The body is not UTF-8: byte {error.start} cannot be decoded."
+            ) from error
+        return data.removeprefix(_BOM)
+
+    def query_long(self, name: str, default: int) -> int:
+        """A whole number of the query; absent or blank is the default, the first of several counts.
+
+        Raises: NotFound for anything else, as the reference does.
+        """
+        query = str(self.environ.get("QUERY_STRING", ""))
+        value = parse_qs(query, keep_blank_values=True).get(name, [""])[0]
+        return whole_number(value, _LONG_MAX) if value.strip(" ") else default
+
+    def instance_uri(self, instance: str) -> str:
+        """The absolute URI of an instance under the group that this request was sent to."""
+        path = str(self.environ["kafka_rest.path"]).rstrip("/")
+        return f"{self._origin()}{path}/instances/{quote(instance, safe=_PATH_SAFE)}"
+
+    def _origin(self) -> str:
+        """Scheme, host and port as the client sees them; `host.name` wins (reference behaviour)."""
+        environ = self.environ
+        forwarded = _trusted(str(environ.get("REMOTE_ADDR", "")), self.settings)
+        scheme = str(environ["wsgi.url_scheme"])
+        host = str(environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""))
+        prefix = ""
+        if forwarded:
+            scheme = _first(environ, "HTTP_X_FORWARDED_PROTO") or scheme
+            host = _first(environ, "HTTP_X_FORWARDED_HOST") or host
+            prefix = _first(environ, "HTTP_X_FORWARDED_PREFIX").rstrip("/")
+            port = _first(environ, "HTTP_X_FORWARDED_PORT")
+            if port and not _port_of(host):
+                host = f"{host}:{port}"
+        if name := self.settings[s.HOST_NAME]:
+            host = f"{name}:{self.settings[s.PORT]}" if _port_of(host) else name
+        return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}{prefix}"
+
+
+def partition_number(text: str) -> int:
+    """A partition in a path: 32 bits, signs and leading zeros allowed. Raises: NotFound."""
+    return whole_number(text, _INT_MAX)
+
+
+def whole_number(text: str, most: int) -> int:
+    """A decimal number of at most `most`, as Java's parser reads it. Raises: NotFound."""
+    if len(text) > 40 or not _INTEGER.match(text):
+        raise NotFound
+    number = int(text)
+    if not -most - 1 <= number <= most:
+        raise NotFound
+    return number
+
+
+def _port_of(host: str) -> str:
+    return host.rpartition("]")[2].partition(":")[2]
+
+
+def _first(environ: Mapping[str, Any], header: str) -> str:
+    return str(environ.get(header, "")).partition(",")[0].strip()
+
+
+def _trusted(address: str, settings: s.Settings) -> bool:
+    networks = settings[s.SERVER_TRUSTED_PROXIES]
+    if not networks:
+        return False
+    try:
+        return any(ip_address(address) in network for network in networks)
+    except ValueError:
+        return False

@@ -1,0 +1,57 @@
+"""Answers: bodies as compact JSON, errors in the one documented shape."""
+
+import logging
+import traceback
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kafka_rest.errors import InternalError, RestError
+
+log = logging.getLogger(__name__)
+
+encode = msgspec.json.encode
+
+
+class Answer(NamedTuple):
+    """What a view returns: a status and the JSON body, None for none."""
+
+    body: bytes | None
+    status: int = 200
+
+
+NO_CONTENT = Answer(None, 204)
+
+
+def json_list(elements: list[bytes]) -> bytes:
+    """A JSON array of texts that are JSON already."""
+    return b"[" + b",".join(elements) + b"]"
+
+
+def error_body(error: RestError, debug: bool) -> bytes:
+    """`{"error_code":..,"message":..}`; in debug mode with class and stack, except for 422s."""
+    text = error.text
+    if debug and error.status != 422:
+        text = (
+            f"{text} {type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+        )
+    return encode({"error_code": error.error_code, "message": text})
+
+
+def rest_error(failure: Exception) -> RestError:
+    """The failure as a REST error; one that is none is logged with its stack and answered as
+    500.
+    """
+    if isinstance(failure, RestError):
+        if failure.status >= 500:
+            log.error("request failed error_code=%d text=%s", failure.error_code, failure.text)
+        return failure
+    log.error("request failed unexpectedly", exc_info=failure)
+    error = InternalError()
+    error.__cause__ = failure
+    return error
+
+
+def to_json(value: Any) -> Answer:
+    """An answer of 200 with the value as JSON."""
+    return Answer(encode(value))

@@ -1,0 +1,117 @@
+"""Views of v1 alone: create a consumer with v1's options, read one topic, read a partition
+statelessly.
+"""
+
+import re
+
+from kafka_rest.api.endpoints import endpoint
+from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
+from kafka_rest.api.request import Call, partition_number
+from kafka_rest.api.response import Answer, json_list, to_json
+from kafka_rest.api.v1 import offers, shapes
+from kafka_rest.core import consume
+from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
+from kafka_rest.kafka import config
+from kafka_rest.kafka.consumers import InstanceDescription
+from kafka_rest.records import Deadline
+
+OFFSET_RESETS = ("smallest", "largest")
+_GROUP = re.compile(r"[A-Za-z0-9._-]+\Z")
+_TRUTH = {"true": True, "false": False}
+UNLIMITED = -1
+
+
+@endpoint("consumer.create", "POST", "/consumers/<group>", offers.CONSUMERS)
+def create_instance(call: Call, group: str) -> Answer:
+    """Make a consumer instance; all options are optional."""
+    description = _description(call, group, consumer_options(call.body()))
+    name = consume.create_instance(call.clients, description)
+    return to_json(shapes.instance(name, call.instance_uri(name)))
+
+
+@endpoint(
+    "consumer.topic.read",
+    "GET",
+    "/consumers/<group>/instances/<instance>/topics/<topic>",
+    offers.READ_TOPIC,
+)
+def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer:
+    """Read from a topic, to which the first read subscribes the instance for life."""
+    max_bytes = call.query_long("max_bytes", UNLIMITED)
+    request = consume.ReadRequest(
+        group, instance, call.format_name, max_bytes if max_bytes > 0 else None, shapes.record
+    )
+    limits = call.clients.limits
+    deadline = Deadline(limits.join_seconds + limits.read_seconds)
+    return Answer(json_list(consume.read_topic(call.clients, request, topic, deadline)))
+
+
+@endpoint(
+    "partition.consume",
+    "GET",
+    "/topics/<topic>/partitions/<partition>/messages",
+    offers.READ_PARTITION,
+)
+def read_partition(call: Call, topic: str, partition: str) -> Answer:
+    """Read `count` records (default 1) from `offset` (default 0), without a consumer."""
+    number = partition_number(partition)
+    offset, count = call.query_long("offset", 0), call.query_long("count", 1)
+    request = consume.StatelessRead(topic, number, offset, count, call.format_name, shapes.record)
+    limits = call.clients.limits
+    deadline = Deadline(limits.metadata_seconds)
+    return Answer(
+        json_list(consume.read_partition(call.clients, request, limits.read_bytes, deadline))
+    )
+
+
+def _description(call: Call, group: str, options: ConsumerOptions) -> InstanceDescription:
+    """The description that the options make, with the server's defaults. Raises: 422, 42204."""
+    if not _GROUP.match(group):
+        raise because(
+            InvalidConsumerConfig,
+            "the group is illegal, it contains a character other than ASCII alphanumerics, "
+            "'.', '_' and '-'.",
+        )
+    if options.name is not None and (not options.name or "/" in options.name):
+        raise Unprocessable(
+            "name: an instance name may not be empty or contain a slash, it would not fit "
+            "into a URL."
+        )
+    return InstanceDescription(
+        group=group,
+        name=options.name or "",
+        embedded_format=_format(options),
+        auto_offset_reset=_offset_reset(call, options),
+        auto_commit=_auto_commit(call, options),
+    )
+
+
+def _format(options: ConsumerOptions) -> str:
+    name = offers.BINARY if options.format is None else options.format.lower()
+    if name not in offers.EMBEDDED:
+        raise Unprocessable(f"Invalid format type. Valid: {', '.join(offers.EMBEDDED)}.")
+    return name
+
+
+def _offset_reset(call: Call, options: ConsumerOptions) -> str:
+    value = options.auto_offset_reset
+    if value is None:
+        return config.default_offset_reset(call.settings)
+    if value not in OFFSET_RESETS:
+        raise because(
+            InvalidConsumerConfig,
+            f"Wrong value {value[:40]} of auto.offset.reset; valid values are smallest and largest",
+        )
+    return value
+
+
+def _auto_commit(call: Call, options: ConsumerOptions) -> bool:
+    value = options.auto_commit_enable
+    if value is None:
+        return config.default_auto_commit(call.settings)
+    if value not in _TRUTH:
+        raise because(
+            InvalidConsumerConfig,
+            f"Wrong value {value[:40]} of auto.commit.enable; valid values are true and false",
+        )
+    return _TRUTH[value]

@@ -1,0 +1,76 @@
+"""The JSON shapes of v1 answers. Nulls are always written."""
+
+from typing import Any
+
+from kafka_rest.api.response import encode
+from kafka_rest.core.produce import ProduceResult
+from kafka_rest.kafka.metadata import Partition
+from kafka_rest.records import ConsumedRecord, DeliveryReport, TopicPartition
+
+
+def brokers(ids: list[int]) -> Any:
+    """The live brokers."""
+    return {"brokers": ids}
+
+
+def topic(name: str, configs: dict[str, str], partitions: list[Partition]) -> Any:
+    """One topic with its overrides and partitions."""
+    return {"name": name, "configs": configs, "partitions": [partition(p) for p in partitions]}
+
+
+def partition(found: Partition) -> Any:
+    """One partition with its replicas."""
+    return {
+        "partition": found.partition,
+        "leader": found.leader,
+        "replicas": [
+            {"broker": r.broker, "leader": r.leader, "in_sync": r.in_sync} for r in found.replicas
+        ],
+    }
+
+
+def produced(result: ProduceResult) -> bytes:
+    """The answer to a produce call; rendered by hand, as most of the answers of a busy proxy are
+    this.
+    """
+    return b'{"offsets":[%b],"key_schema_id":%b,"value_schema_id":%b}' % (
+        b",".join([_report(report) for report in result.reports]),
+        _number(result.key_schema_id),
+        _number(result.value_schema_id),
+    )
+
+
+def _report(report: DeliveryReport) -> bytes:
+    if report.partition is not None and report.offset is not None:
+        return b'{"partition":%d,"offset":%d,"error_code":null,"error":null}' % (
+            report.partition,
+            report.offset,
+        )
+    return encode(report._asdict())
+
+
+def _number(value: int | None) -> bytes:
+    return b"null" if value is None else b"%d" % value
+
+
+def record(found: ConsumedRecord, key: bytes, value: bytes) -> bytes:
+    """One record with the JSON texts of its key and value."""
+    return b'{"key":%b,"value":%b,"partition":%d,"offset":%d}' % (
+        key,
+        value,
+        found.partition,
+        found.offset,
+    )
+
+
+def committed(offsets: dict[TopicPartition, int]) -> Any:
+    """The answer to a commit: v1 names the last consumed offset, Kafka stores the next one."""
+    return [
+        {"topic": t, "partition": p, "consumed": next_offset - 1, "committed": next_offset - 1}
+        for (t, p), next_offset in sorted(offsets.items())
+    ]
+
+
+def instance(name: str, uri: str) -> Any:
+    """The answer to a create call."""
+    return {"instance_id": name, "base_uri": uri}

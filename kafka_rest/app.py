@@ -1,0 +1,154 @@
+"""The WSGI application: endpoints, routing on the raw path, and the one place that renders
+errors.
+"""
+
+import gzip
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from flask import Flask, Response, current_app, g, request
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as WerkzeugNotFound
+
+from kafka_rest import errors
+from kafka_rest import settings as s
+from kafka_rest.api import consumers, cors, metadata, produce
+from kafka_rest.api.endpoints import CLIENTS, Segment, blueprint
+from kafka_rest.api.response import error_body, rest_error
+from kafka_rest.api.v1 import consumers as v1_consumers
+from kafka_rest.api.v1 import offers
+from kafka_rest.errors import because
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.media import Negotiation
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+VIEWS = (metadata, produce, consumers, v1_consumers)
+"""The modules whose endpoints make up the API; importing them registers their views."""
+
+COMPRESS_FROM_BYTES = 256
+PATH = "kafka_rest.path"
+
+_anything = Negotiation(offers.BROKERS)
+
+
+class _NoSession(SecureCookieSessionInterface):
+    """An API without cookies needs no session; opening one would cost every request."""
+
+    def open_session(self, app: Flask, request: Any) -> None:
+        return None
+
+    def is_null_session(self, obj: object) -> bool:
+        return True
+
+    def make_null_session(self, app: Flask) -> Any:
+        return {}
+
+
+class _RawPath:
+    """Routes on the path as sent: an encoded slash belongs to its segment, a literal is not
+    decoded.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        raw = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "")
+        if not raw:
+            raw = quote(environ["PATH_INFO"], encoding="latin-1")
+        elif not raw.startswith("/"):
+            parts = urlsplit(raw)
+            raw = parts.path or "/"
+        # Bytes beyond ASCII become escapes, so that the router never decodes anything itself.
+        path = quote(raw.partition("?")[0], safe="/%:@~!$&'()*+,;=", encoding="latin-1")
+        # One trailing slash says nothing; the router would tell some of them apart.
+        if path.endswith("/") and len(path) > 1:
+            path = path[:-1]
+        environ["PATH_INFO"] = environ[PATH] = path
+        inner: Iterable[bytes] = self._inner(environ, start_response)
+        return inner
+
+
+def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> Flask:
+    """Make the application. Opens nothing: clients are made when the first request needs them."""
+    app = Flask("kafka_rest", static_folder=None)
+    app.session_interface = _NoSession()
+    app.extensions[CLIENTS] = clients or ClientRegistry(settings)
+    app.url_map.merge_slashes = False
+    app.url_map.converters["segment"] = Segment
+    app.register_blueprint(blueprint)
+    # Ours is the one place that renders errors; without this, tests would see raw exceptions.
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.register_error_handler(HTTPException, _framework_error)
+    app.register_error_handler(Exception, _failure)
+    app.after_request(_finish)
+    app.wsgi_app = _RawPath(app.wsgi_app)  # type: ignore[method-assign] # Flask's documented hook
+    return app
+
+
+def _settings() -> s.Settings:
+    clients: ClientRegistry = current_app.extensions[CLIENTS]
+    return clients.settings
+
+
+def _framework_error(failure: HTTPException) -> Response:
+    """What routing found: no such path, wrong method (or OPTIONS, which is answered here)."""
+    if isinstance(failure, MethodNotAllowed):
+        methods = sorted({*(failure.valid_methods or ()), "OPTIONS"})
+        if request.method == "OPTIONS":
+            return Response(
+                status=200, headers={"Allow": ",".join(methods)}, content_type=_asked_type()
+            )
+        error: errors.RestError = errors.MethodNotAllowed(headers={"Allow": ",".join(methods)})
+    elif isinstance(failure, WerkzeugNotFound):
+        error = errors.NotFound()
+    else:
+        kind = errors.ERRORS.get(failure.code or 500, errors.InternalError)
+        error = because(kind, failure.description or "")
+    return _rendered(error)
+
+
+def _failure(failure: Exception) -> Response:
+    return _rendered(rest_error(failure))
+
+
+def _rendered(error: errors.RestError) -> Response:
+    settings = _settings()
+    if isinstance(error, errors.UnsupportedMediaType):
+        media_type = settings[s.RESPONSE_MEDIATYPE_DEFAULT]
+    else:
+        media_type = g.get("response_type", offers.V1)
+    body = error_body(error, settings[s.DEBUG])
+    return Response(body, error.status, error.headers, content_type=media_type)
+
+
+def _asked_type() -> str:
+    try:
+        return _anything.choose(None, request.environ.get("HTTP_ACCEPT")).response_type
+    except errors.NotAcceptable:
+        return offers.V1
+
+
+def _finish(response: Response) -> Response:
+    settings = _settings()
+    for name, value in cors.headers(settings, request.environ).items():
+        response.headers[name] = value
+    if settings[s.COMPRESSION_ENABLE]:
+        _compress(response)
+    return response
+
+
+def _compress(response: Response) -> None:
+    if request.method not in ("GET", "POST") or not request.accept_encodings["gzip"]:
+        return
+    body = response.get_data()
+    response.headers["Vary"] = "Accept-Encoding"
+    if len(body) >= COMPRESS_FROM_BYTES:
+        response.headers["Content-Encoding"] = "gzip"
+        response.set_data(gzip.compress(body, 6))

@@ -1,0 +1,43 @@
+"""Waiting for a completion callback: how a view turns `done(result)` into a return value."""
+
+import threading
+from typing import Generic, Protocol, TypeVar
+
+from kafka_rest.records import Deadline
+
+T = TypeVar("T")
+
+
+class Expirable(Protocol):
+    """Something under way that can be told to answer now."""
+
+    def expire(self) -> None:
+        """Complete with what is known."""
+        ...
+
+
+class Latch(Generic[T]):
+    """Takes one value from another thread. `set` may be called before, during or after the wait."""
+
+    __slots__ = ("_lock", "_value")
+
+    def __init__(self) -> None:
+        # A bare lock: an Event costs a request ten times as much.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._value: T | None = None
+
+    def set(self, value: T) -> None:
+        """Hand the value over and wake the waiter; to be called once."""
+        self._value = value
+        self._lock.release()
+
+    def wait(self, pending: Expirable, deadline: Deadline) -> T:
+        """The value; at the deadline `pending` is expired, which brings one about."""
+        if not self._lock.acquire(timeout=deadline.left()):
+            pending.expire()
+            # Expiry completes at once unless the completion is running this moment on another
+            # thread.
+            self._lock.acquire()
+        assert self._value is not None
+        return self._value

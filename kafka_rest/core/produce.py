@@ -1,0 +1,179 @@
+"""The produce flow that all API versions share: schemas, encoding, sending, reports in input order.
+
+Everything is encoded before anything is sent: one bad record, nothing produced. Not for HTTP
+shapes.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kafka_rest import errors
+from kafka_rest.errors import because
+from kafka_rest.formats.embedded import ConversionError, EmbeddedFormat, Encoder, SchemaError
+from kafka_rest.kafka.producers import DeliveryBatch, Target
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, Schema
+from kafka_rest.schemas.subjects import topic_name_subject
+
+
+class JsonRecord(NamedTuple):
+    """A record as a client sent it: JSON texts, None for JSON null or an absent member."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+class SchemaChoice(NamedTuple):
+    """What a request says about the schema of one side; the id wins where both are given."""
+
+    text: str | None = None
+    schema_id: int | None = None
+
+    @property
+    def given(self) -> bool:
+        """True where the request names a schema in either way."""
+        return self.text is not None or self.schema_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceRequest:
+    """One produce call; `partition` (from the path) holds for all records where it is given."""
+
+    topic: str
+    partition: int | None
+    embedded_format: EmbeddedFormat
+    records: Sequence[JsonRecord]
+    key_schema: SchemaChoice
+    value_schema: SchemaChoice
+
+
+class ProduceResult(NamedTuple):
+    """The reports in the order of the records, and the schema ids that were used."""
+
+    reports: list[DeliveryReport]
+    key_schema_id: int | None
+    value_schema_id: int | None
+
+
+class _Side(NamedTuple):
+    """Key or value of every record of a request."""
+
+    name: str
+    choice: SchemaChoice
+    missing: type[errors.RestError]
+
+
+def produce(
+    clients: ClientRegistry,
+    request: ProduceRequest,
+    deadline: Deadline,
+    done: Callable[[ProduceResult], None],
+) -> DeliveryBatch:
+    """Check, encode and send; `done` is called once, when every record has its report.
+
+    Blocks for what must be looked up (a schema or a topic that is not cached) and while
+    librdkafka's
+    queue is full, never for the reports. Raises before anything is sent: 404xx, 40801, 422xx.
+    """
+    key = _Side("key", request.key_schema, errors.KeySchemaMissing)
+    value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
+    if request.embedded_format.schema_type is not None:
+        _require_schema(key, (record.key for record in request.records))
+        _require_schema(value, (record.value for record in request.records))
+        # Nothing is to be registered for a partition that is not there.
+        _check_path_partition(clients, request, deadline)
+    key_id, key_encoder = _encoder(clients, request, key, deadline)
+    value_id, value_encoder = _encoder(clients, request, value, deadline)
+    records = _encode(request, key, key_encoder, value, value_encoder)
+    count = clients.metadata.ensure_topic(request.topic, deadline)
+    _require_partition(request, count)
+    target = Target(request.topic, request.partition, count)
+    return clients.producer.send(
+        target, records, deadline, lambda reports: done(ProduceResult(reports, key_id, value_id))
+    )
+
+
+def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:
+    if not side.choice.given and any(value is not None for value in values):
+        raise side.missing
+
+
+def _check_path_partition(
+    clients: ClientRegistry, request: ProduceRequest, deadline: Deadline
+) -> None:
+    """Refuse a partition that an existing topic lacks; a missing topic is no matter yet."""
+    if request.partition is None:
+        return
+    with suppress(errors.TopicNotFound):
+        _require_partition(request, clients.metadata.require(request.topic, deadline))
+
+
+def _require_partition(request: ProduceRequest, count: int) -> None:
+    if request.partition is not None and not 0 <= request.partition < count:
+        raise because(errors.PartitionNotFound, f"Topic {request.topic} has {count} partitions.")
+
+
+def _encoder(
+    clients: ClientRegistry, request: ProduceRequest, side: _Side, deadline: Deadline
+) -> tuple[int | None, Encoder | None]:
+    """The schema id and the encoder of one side; None where it has nothing but nulls."""
+    embedded = request.embedded_format
+    if embedded.schema_type is None:
+        return None, embedded.encoder(None)
+    if not side.choice.given:
+        return None, None
+    try:
+        schema = _registered(clients, request, side, embedded.schema_type, deadline)
+        return schema.schema_id, embedded.encoder(schema)
+    except SchemaError as error:
+        raise because(errors.InvalidSchema, str(error)) from error
+
+
+def _registered(
+    clients: ClientRegistry,
+    request: ProduceRequest,
+    side: _Side,
+    schema_type: str,
+    deadline: Deadline,
+) -> Schema:
+    if side.choice.schema_id is not None:
+        return clients.schemas.by_id(side.choice.schema_id, deadline)
+    text = side.choice.text or ""
+    request.embedded_format.check(Schema(-1, schema_type, text))
+    subject = topic_name_subject(request.topic, side.name)
+    return clients.schemas.register(subject, schema_type, text, deadline)
+
+
+def _encode(
+    request: ProduceRequest,
+    key: _Side,
+    key_encoder: Encoder | None,
+    value: _Side,
+    value_encoder: Encoder | None,
+) -> list[ProduceRecord]:
+    records: list[ProduceRecord] = []
+    side = key
+    try:
+        for record in request.records:
+            side = key
+            stored_key = _stored(record.key, key_encoder)
+            side = value
+            records.append(
+                ProduceRecord(stored_key, _stored(record.value, value_encoder), record.partition)
+            )
+    except ConversionError as error:
+        raise request.embedded_format.refusal(side.name, len(records), error) from error
+    return records
+
+
+def _stored(text: bytes | None, encoder: Encoder | None) -> bytes | None:
+    if encoder is None:
+        return None
+    if text is None:
+        if not encoder.nullable:
+            raise ConversionError(encoder.null_error)
+        return None
+    return encoder.encode(text)

@@ -1,0 +1,196 @@
+"""The one table of REST errors: a class per error code.
+
+To add an error, write a class. The HTTP status follows from the code, one handler renders them all,
+and `docs/errors.md`-style listings iterate `ERRORS`. Not for translating Kafka's errors: that is
+`kafka.failures`.
+"""
+
+from typing import ClassVar
+
+
+class RestError(Exception):
+    """An answer that says what went wrong: `error_code`, a sentence for the client, extra
+    headers.
+    """
+
+    error_code: ClassVar[int] = 500
+    message: ClassVar[str] = "Internal Server Error"
+
+    def __init__(self, message: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message or self.message)
+        self.text = message or self.message
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status: the code itself below 600, else its first three digits (reference
+        behaviour).
+        """
+        return self.error_code if self.error_code < 600 else self.error_code // 100
+
+
+def because(error: type["RestError"], cause: str) -> "RestError":
+    """The error with its standard sentence first (clients match on it), then the cause."""
+    return error(f"{error.message} {cause}")
+
+
+class BadRequest(RestError):
+    error_code = 400
+    message = "Bad Request"
+
+
+class Forbidden(RestError):
+    error_code = 403
+    message = "Forbidden"
+
+
+class TopicForbidden(RestError):
+    error_code = 40301
+    message = "Not authorized."
+
+
+class NotFound(RestError):
+    error_code = 404
+    message = "HTTP 404 Not Found"
+
+
+class TopicNotFound(RestError):
+    error_code = 40401
+    message = "Topic not found."
+
+
+class PartitionNotFound(RestError):
+    error_code = 40402
+    message = "Partition not found."
+
+
+class InstanceNotFound(RestError):
+    error_code = 40403
+    message = "Consumer instance not found."
+
+
+class LeaderNotAvailable(RestError):
+    error_code = 40404
+    message = "Leader not available."
+
+
+class MethodNotAllowed(RestError):
+    error_code = 405
+    message = "HTTP 405 Method Not Allowed"
+
+
+class NotAcceptable(RestError):
+    error_code = 406
+    message = "HTTP 406 Not Acceptable"
+
+
+class FormatMismatch(RestError):
+    error_code = 40601
+    message = (
+        "The requested embedded data format does not match the deserializer for this consumer "
+        "instance"
+    )
+
+
+class SchemaRegistryFailure(RestError):
+    error_code = 40801
+    message = "Schema registration or lookup failed"
+
+
+class AlreadySubscribed(RestError):
+    error_code = 40901
+    message = (
+        "Consumer cannot subscribe the the specified target because it has already subscribed to "
+        "other topics."
+    )
+
+
+class InstanceExists(RestError):
+    error_code = 40902
+    message = "Consumer with specified consumer ID already exists in the specified consumer group."
+
+
+class BodyTooLarge(RestError):
+    error_code = 413
+    message = "HTTP 413 Request Entity Too Large"
+
+
+class UriTooLong(RestError):
+    error_code = 414
+    message = "HTTP 414 Request-URI Too Long"
+
+
+class UnsupportedMediaType(RestError):
+    error_code = 415
+    message = "HTTP 415 Unsupported Media Type"
+
+
+class Unprocessable(RestError):
+    error_code = 422
+    message = "Unprocessable Entity"
+
+
+class KeySchemaMissing(RestError):
+    error_code = 42201
+    message = "Request includes keys but does not include key schema"
+
+
+class ValueSchemaMissing(RestError):
+    error_code = 42202
+    message = "Request includes values but does not include value schema"
+
+
+class ConversionFailed(RestError):
+    error_code = 42203
+    message = "Conversion of JSON to Avro failed:"
+
+
+class InvalidConsumerConfig(RestError):
+    error_code = 42204
+    message = "Invalid consumer configuration:"
+
+
+class InvalidSchema(RestError):
+    error_code = 42205
+    message = "Invalid schema:"
+
+
+class TooManyRequests(RestError):
+    error_code = 429
+    message = "HTTP 429 Too Many Requests"
+
+
+class InternalError(RestError):
+    error_code = 500
+    message = "Internal Server Error"
+
+
+class KafkaFailure(RestError):
+    error_code = 50002
+    message = "Kafka error:"
+
+
+class KafkaRetriable(RestError):
+    error_code = 50003
+    message = "Kafka error, the request can be retried:"
+
+
+class ServiceUnavailable(RestError):
+    error_code = 503
+    message = "HTTP 503 Service Unavailable"
+
+
+class SimpleConsumersBusy(RestError):
+    error_code = 50301
+    message = (
+        "No SimpleConsumer is available at the time in the pool. The request can be retried. "
+        "You can increase the pool size or the pool timeout to avoid this error in the future."
+    )
+
+
+class GatewayTimeout(RestError):
+    error_code = 504
+    message = "HTTP 504 Gateway Timeout"
+
+
+ERRORS: dict[int, type[RestError]] = {kind.error_code: kind for kind in RestError.__subclasses__()}

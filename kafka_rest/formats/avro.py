@@ -1,0 +1,112 @@
+"""The embedded format avro: JSON-encoded Avro in requests and answers, the schema registry's
+envelope in Kafka.
+
+A stored value is a zero byte, the schema's id in four bytes, big-endian, and Avro's binary
+encoding.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from kafka_rest.errors import ConversionFailed, RestError, because
+from kafka_rest.formats import avro_read, avro_schema, avro_write
+from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
+from kafka_rest.records import Schema
+
+SCHEMA_TYPE = "AVRO"
+MAGIC = 0
+HEADER_BYTES = 5
+COMPILED_SCHEMAS = 1000
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _parsed(schema: Schema) -> Any:
+    return avro_schema.parse(schema)
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _reader(schema: Schema) -> Callable[[bytes, int], Any]:
+    parsed = _parsed(schema)
+    if parsed.type == "bytes":
+        return _bytes_reader(avro_read.compile_reader(parsed))
+    return avro_read.compile_reader(parsed)
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _encoder(schema: Schema) -> Encoder:
+    parsed = _parsed(schema)
+    write = avro_write.compile_writer(parsed)
+    header = bytes([MAGIC]) + schema.schema_id.to_bytes(4, "big")
+
+    def encode(text: bytes) -> bytes:
+        out = bytearray(header)
+        write(text, out)
+        return bytes(out)
+
+    return Encoder(encode, *_nullability(parsed))
+
+
+def _nullability(parsed: Any) -> tuple[bool, str]:
+    """Whether a null passes through the schema, and the text that refuses it where it does not."""
+    if parsed.type == "null":
+        return True, ""
+    if parsed.type == "union":
+        nullable = any(branch.type == "null" for branch in parsed.schemas)
+        return nullable, "Expected start-union. Got VALUE_NULL"
+    start = {"record": "record-start", "array": "array-start", "map": "map-start"}
+    return False, f"Expected {start.get(parsed.type, parsed.type)}. Got VALUE_NULL"
+
+
+def _bytes_reader(read: Callable[[bytes, int], Any]) -> Callable[[bytes, int], Any]:
+    """Java's serializer writes outermost bytes without their length; both ways are read."""
+
+    def read_bytes(data: bytes, start: int) -> Any:
+        try:
+            size, at = avro_read.read_long(data, start)
+        except (IndexError, DecodeError):
+            size, at = -1, start
+        if size == len(data) - at:
+            return read(data, start)
+        return data[start:].decode("latin-1")
+
+    return read_bytes
+
+
+class Avro:
+    """Avro through a schema registry."""
+
+    name = "avro"
+    schema_type: str | None = SCHEMA_TYPE
+
+    def check(self, schema: Schema) -> None:
+        """Compile a schema before it is registered. Raises: SchemaError."""
+        avro_schema.parse(schema)
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The compiled encoder of a registered schema. Raises: SchemaError."""
+        assert schema is not None, "avro needs a schema"
+        return _encoder(schema)
+
+    def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
+        """The JSON text of a stored value. Raises: DecodeError, and what `find_schema` raises."""
+        if len(data) < HEADER_BYTES or data[0] != MAGIC:
+            raise DecodeError(
+                "Error deserializing Avro message for id -1: no schema registry envelope"
+            )
+        schema_id = int.from_bytes(data[1:HEADER_BYTES], "big")
+        read = _reader(find_schema(schema_id))
+        try:
+            return msgspec.json.encode(read(data, HEADER_BYTES))
+        except DecodeError as error:
+            raise DecodeError(
+                f"Error deserializing Avro message for id {schema_id}: {error}"
+            ) from error
+
+    def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
+        """The error of a request whose record does not fit its schema."""
+        return because(
+            ConversionFailed, f"Failed to convert JSON to Avro: {error} (records[{index}].{side})"
+        )

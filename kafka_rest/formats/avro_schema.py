@@ -1,0 +1,129 @@
+"""Avro schemas as Apache's `avro` library parses them, with the checks that it leaves out.
+
+Logical types and defaults are dropped first: the proxy shows the underlying values and never fills
+in a
+default, and old schemas with odd ones must go on working.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from avro import constants
+from avro import schema as avro_schema
+from avro.errors import AvroException
+from avro.name import Names
+
+from kafka_rest.formats.embedded import SchemaError
+from kafka_rest.records import Schema
+
+PRIMITIVES = frozenset(constants.PRIMITIVE_TYPES)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_DROPPED = ("logicalType", "default")
+# What the library raises beside its own errors when a part of a schema has the wrong shape.
+_SHAPE_ERRORS = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
+
+
+def parse(schema: Schema) -> avro_schema.Schema:
+    """Parse a schema's text with the names of its references. Raises: SchemaError."""
+    names = Names()
+    for reference in schema.references:
+        _parse_text(reference.text, names)
+    return _parse_text(schema.text, names)
+
+
+def branch_name(branch: avro_schema.Schema) -> str:
+    """How JSON-encoded Avro names a union's branch: the type, or the full name of a named type."""
+    return str(getattr(branch, "fullname", None) or branch.type)
+
+
+def _parse_text(text: str, names: Names) -> avro_schema.Schema:
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"it is not JSON: {error}") from error
+    try:
+        for part in _parts(tree):
+            _check(part)
+        return avro_schema.make_avsc_object(_plain(tree), names)
+    except SchemaError:
+        raise
+    except AvroException as error:
+        raise SchemaError(str(error)) from error
+    except _SHAPE_ERRORS as error:
+        raise SchemaError(f"a part of it has the wrong shape: {error}") from error
+
+
+def _parts(tree: Any) -> Iterator[Any]:
+    """Every schema in the tree, outermost first."""
+    yield tree
+    if isinstance(tree, list):
+        for branch in tree:
+            yield from _parts(branch)
+    elif isinstance(tree, dict):
+        for member in ("type", "items", "values"):
+            if isinstance(tree.get(member), dict | list):
+                yield from _parts(tree[member])
+        fields = tree.get("fields")
+        for field in fields if isinstance(fields, list) else ():
+            if isinstance(field, dict):
+                yield from _parts(field.get("type"))
+
+
+def _check(part: Any) -> None:
+    """Refuse what the library lets pass."""
+    if isinstance(part, list):
+        if any(isinstance(branch, list) for branch in part):
+            raise SchemaError("a union may not directly contain another union")
+        kinds = [_kind(branch) for branch in part]
+        if len(set(kinds)) < len(kinds):
+            raise SchemaError(f"a union has a branch twice: {', '.join(kinds)}")
+    elif isinstance(part, dict):
+        for member in ("symbols", "fields"):
+            listed = part.get(member, [])
+            if part.get("type") in ("enum", "record", "error") and not isinstance(listed, list):
+                raise SchemaError(f"{member} must be a list")
+        field_names = [f.get("name") for f in part.get("fields", []) if isinstance(f, dict)]
+        if len(set(map(str, field_names))) < len(field_names):
+            raise SchemaError(f"record {part.get('name')} has a field twice")
+        for name in field_names:
+            if isinstance(name, str) and not _NAME.match(name):
+                raise SchemaError(f"{name} is not a valid field name")
+    elif not isinstance(part, str):
+        raise SchemaError(f"{json.dumps(part)[:40]} is no schema")
+
+
+def _kind(branch: Any) -> str:
+    if isinstance(branch, dict):
+        if branch.get("type") in ("record", "enum", "fixed", "error"):
+            return f"{branch.get('namespace', '')}.{branch.get('name')}"
+        return _kind(branch.get("type"))
+    return str(branch)
+
+
+def _plain(tree: Any) -> Any:
+    """The tree without defaults and logical types."""
+    if isinstance(tree, list):
+        return [_plain(branch) for branch in tree]
+    if not isinstance(tree, dict):
+        return tree
+    plain = {key: value for key, value in tree.items() if key not in _DROPPED}
+    # {"name":"int","type":"int"} with any more attributes is just an int.
+    if isinstance(tree.get("type"), str) and tree["type"] in PRIMITIVES:
+        return {"type": tree["type"]}
+    for member in ("type", "items", "values"):
+        if isinstance(plain.get(member), dict | list):
+            plain[member] = _plain(plain[member])
+    if isinstance(plain.get("fields"), list):
+        plain["fields"] = [_plain_field(field) for field in plain["fields"]]
+    return plain
+
+
+def _plain_field(field: Any) -> Any:
+    if not isinstance(field, dict):
+        return field
+    plain = {key: value for key, value in field.items() if key not in (*_DROPPED, "aliases")}
+    if "type" in plain:
+        plain["type"] = _plain(plain["type"])
+    return plain

@@ -1,0 +1,63 @@
+"""The embedded format binary: base64 text in requests and answers, the bytes themselves in
+Kafka.
+"""
+
+from binascii import Error, a2b_base64, b2a_base64
+
+import msgspec
+
+from kafka_rest.errors import RestError, Unprocessable
+from kafka_rest.formats.embedded import ConversionError, Encoder, FindSchema
+from kafka_rest.records import Schema
+
+_QUOTE = ord('"')
+
+
+def encode(text: bytes) -> bytes:
+    """The bytes that a JSON text of strict base64 (RFC 4648, padded) stands for. Raises:
+    ConversionError.
+
+    A number or boolean is read as its own text, as the reference does.
+    """
+    if text[0] == _QUOTE:
+        text = _unescaped(text) if b"\\" in text else text[1:-1]
+    elif text[:1] in b"{[":
+        raise ConversionError("it is not a string")
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except Error as error:
+        raise ConversionError(str(error)) from error
+
+
+def _unescaped(text: bytes) -> bytes:
+    try:
+        return msgspec.json.decode(text, type=str).encode()
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ConversionError(str(error)) from error
+
+
+class Binary:
+    """Raw bytes."""
+
+    name = "binary"
+    schema_type: str | None = None
+
+    def check(self, schema: Schema) -> None:
+        """Nothing: bytes have no schema."""
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The encoder, the same for all."""
+        return _ENCODER
+
+    def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
+        """Base64 in quotes."""
+        return b'"%b"' % b2a_base64(data, newline=False)
+
+    def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
+        """The error of a request with a text that is no base64."""
+        return Unprocessable(
+            f"Record {side} contains invalid base64 encoding (records[{index}].{side}: {error})"
+        )
+
+
+_ENCODER = Encoder(encode)

@@ -1,0 +1,82 @@
+"""The embedded format json: any JSON value, stored as its compact text with the numbers as they
+were sent.
+"""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from kafka_rest.errors import BadRequest, RestError
+from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
+from kafka_rest.records import Schema
+
+# The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
+# alone.
+_MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?![\d.eE])')
+
+
+def compact(text: bytes) -> bytes:
+    """The JSON text without blanks; numbers keep their digits. Raises: ConversionError."""
+    try:
+        found: bytes = msgspec.json.format(text, indent=-1)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConversionError(str(error)) from error
+    return _MINUS_ZERO.sub(_without_sign, found) if b"-0" in found else found
+
+
+def _without_sign(match: "re.Match[bytes]") -> bytes:
+    return b"0" if match[0] == b"-0" else match[0]
+
+
+class Json:
+    """JSON values."""
+
+    name = "json"
+    schema_type: str | None = None
+
+    def check(self, schema: Schema) -> None:
+        """Nothing: plain JSON has no schema."""
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The encoder, the same for all."""
+        return _ENCODER
+
+    def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
+        """The stored text, compact. Raises: DecodeError where it does not begin with a JSON
+        value.
+        """
+        try:
+            if not data.isascii():
+                data.decode()
+            return compact(data)
+        except UnicodeDecodeError as error:
+            raise DecodeError("the stored bytes are not UTF-8") from error
+        except ConversionError:
+            return _first_value(data)
+
+    def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
+        """The error of a request with a value that is no JSON."""
+        return BadRequest(f"records[{index}].{side} is not valid JSON: {error}.")
+
+
+def _first_value(data: bytes) -> bytes:
+    """The first JSON value of a text with more behind it, as the reference reads one."""
+    text = data.decode().lstrip(" \t\r\n\ufeff")
+    try:
+        _, end = _SCANNER.raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("the stored bytes are not JSON") from error
+    try:
+        return compact(text[:end].encode())
+    except (ConversionError, UnicodeEncodeError) as error:
+        raise DecodeError("the stored bytes are not JSON") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_SCANNER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = Encoder(compact)

@@ -1,0 +1,125 @@
+"""Kafka's errors as REST errors: the only place that knows librdkafka's error codes."""
+
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_rest import errors
+from kafka_rest.errors import RestError, because
+from kafka_rest.records import DeliveryReport
+
+# What the reference's Java client calls retriable, plus librdkafka's own local counterparts:
+# time-outs, lost connections and full queues leave the fate of a record open or known to be unsent.
+RETRIABLE = frozenset(
+    {
+        KafkaError.INVALID_MSG,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._QUEUE_FULL,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._WAIT_COORD,
+        KafkaError._PURGE_QUEUE,
+        KafkaError._PURGE_INFLIGHT,
+    }
+)
+
+_REST: dict[int, type[RestError]] = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: errors.TopicForbidden,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: errors.TopicForbidden,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: errors.TopicForbidden,
+    KafkaError.UNKNOWN_TOPIC_OR_PART: errors.TopicNotFound,
+    KafkaError._UNKNOWN_TOPIC: errors.TopicNotFound,
+    KafkaError.TOPIC_EXCEPTION: errors.TopicNotFound,
+    KafkaError._UNKNOWN_PARTITION: errors.PartitionNotFound,
+    KafkaError.LEADER_NOT_AVAILABLE: errors.LeaderNotAvailable,
+}
+
+# Seen by a reader of a partition these mean "no data yet", not a failure: the topic is being made,
+# the group is forming, or librdkafka has rejoined by itself after an idle time.
+NO_DATA_YET = frozenset(
+    {
+        KafkaError._PARTITION_EOF,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+# A lost broker heals by itself; a reader keeps waiting and says so only when its time is up.
+BROKER_TROUBLE = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+    }
+)
+
+_VAGUE = frozenset(
+    {
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+    }
+)
+
+
+def error_of(failure: KafkaException) -> KafkaError:
+    """The KafkaError inside the exception that confluent-kafka raises."""
+    error = failure.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
+
+
+def rest_error(error: KafkaError, about: str, cause: KafkaError | None = None) -> RestError:
+    """The REST error for one of Kafka's; `about` names the topic, partition or group concerned.
+
+    `cause` is the client's last broker trouble: a time-out alone would not say that a password is
+    wrong.
+    """
+    kind = _REST.get(error.code())
+    if kind is not None:
+        return because(kind, f"({about})")
+    kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
+    return because(kind, f"{sentence(error, cause)} ({about})")
+
+
+def failed_report(error: KafkaError, cause: KafkaError | None = None) -> DeliveryReport:
+    """The report of a record that was not acknowledged: 50003 where a retry may help, else
+    50002.
+    """
+    if error.code() == KafkaError._UNKNOWN_PARTITION:
+        return refused_report(errors.PartitionNotFound, sentence(error, cause))
+    kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
+    return DeliveryReport(None, None, kind.error_code, sentence(error, cause))
+
+
+def refused_report(kind: type[RestError], cause: str) -> DeliveryReport:
+    """The report of a record for which there is no word from Kafka."""
+    return DeliveryReport(None, None, kind.error_code, f"{kind.message} {cause}")
+
+
+def sentence(error: KafkaError, cause: KafkaError | None = None) -> str:
+    """Kafka's text for the error, with the broker trouble behind a vague one."""
+    text = str(error.str())
+    if cause is not None and error.code() in _VAGUE and cause.code() != error.code():
+        return f"{text} (last trouble: {cause.str()})"
+    return text

@@ -1,0 +1,194 @@
+"""All consumer instances of this worker: make, find, delete, expire; and the thread that tends
+them.
+
+No lock here is held across a call to Kafka.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kafka_rest import errors
+from kafka_rest.errors import because
+from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription
+from kafka_rest.records import Clock, Deadline
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+REMEMBERED_GONE = 1000
+RETRY_AFTER = {"Retry-After": "1"}
+
+Key = tuple[str, str]
+MakeInstance = Callable[[InstanceDescription], ConsumerInstance]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLimits:
+    """Bounds for the instances of one worker."""
+
+    count: int
+    idle_seconds: float
+    close_seconds: float
+
+
+class ConsumerInstances:
+    """The consumer instances of one worker; owns them and the housekeeping thread."""
+
+    def __init__(
+        self, make: MakeInstance, limits: InstanceLimits, clock: Clock = time.monotonic
+    ) -> None:
+        self._make, self._limits, self._clock = make, limits, clock
+        self._lock = threading.Lock()
+        self._instances: dict[Key, ConsumerInstance | None] = {}
+        self._gone: OrderedDict[Key, str] = OrderedDict()
+        self._born = time.time()
+        self._closed = threading.Event()
+        self._keeper = threading.Thread(target=self._tend, name="housekeeping", daemon=True)
+        self._keeper.start()
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def create(self, description: InstanceDescription) -> ConsumerInstance:
+        """Make an instance; its name is reserved meanwhile and released on failure.
+
+        Raises: InstanceExists (saying how idle the other is), TooManyRequests,
+        InvalidConsumerConfig.
+        """
+        key = (description.group, description.name)
+        self._reserve(key)
+        try:
+            instance = self._make(description)
+        except BaseException:
+            with self._lock:
+                self._instances.pop(key, None)
+            raise
+        with self._lock:
+            self._instances[key] = instance
+            self._gone.pop(key, None)
+        return instance
+
+    def get(self, group: str, name: str) -> ConsumerInstance:
+        """Find an instance. Raises: InstanceNotFound, with what is known of its end."""
+        instance = self._instances.get((group, name))
+        if instance is None:
+            raise because(errors.InstanceNotFound, self._why_not((group, name)))
+        return instance
+
+    def delete(self, group: str, name: str) -> None:
+        """Forget an instance and close its client; blocks while it leaves the group, within bounds.
+
+        Raises: InstanceNotFound.
+        """
+        instance = self._remove((group, name), "It was deleted by a client.")
+        if instance is None:
+            raise because(errors.InstanceNotFound, self._why_not((group, name)))
+        self._close_instance(instance, Deadline(self._limits.close_seconds, self._clock))
+
+    def close(self, deadline: Deadline) -> None:
+        """Close all instances side by side and end the housekeeping thread."""
+        self._closed.set()
+        with self._lock:
+            instances = [i for i in self._instances.values() if i is not None]
+            self._instances.clear()
+        closers = [
+            threading.Thread(target=self._close_instance, args=(i, deadline), daemon=True)
+            for i in instances
+        ]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join(deadline.left())
+        self._keeper.join(deadline.left())
+
+    def expire(self) -> None:
+        """Close the instances that no client has called for the idle time; busy ones never
+        expire.
+        """
+        for key, instance in list(self._instances.items()):
+            if (
+                instance is None
+                or instance.busy
+                or self._idle(instance) < self._limits.idle_seconds
+            ):
+                continue
+            why = f"It expired after {self._limits.idle_seconds * 1000:.0f} ms without a call."
+            if self._remove(key, why) is not None:
+                log.info("consumer expired group=%s instance=%s", *key)
+                # Aside, so that one slow goodbye does not keep the others from their ticks.
+                threading.Thread(
+                    target=self._close_instance,
+                    args=(instance, Deadline(self._limits.close_seconds, self._clock)),
+                    name="consumer-expire",
+                    daemon=True,
+                ).start()
+
+    def tick(self) -> None:
+        """Serve every idle instance once."""
+        for instance in list(self._instances.values()):
+            if instance is not None and not self._closed.is_set():
+                try:
+                    instance.tick()
+                except Exception as failure:
+                    log.warning(
+                        "tick failed instance=%s reason=%s", instance.description.name, failure
+                    )
+
+    def _reserve(self, key: Key) -> None:
+        with self._lock:
+            if key in self._instances:
+                other = self._instances[key]
+                idle = (
+                    f"It was last used {self._idle(other):.0f} s ago."
+                    if other
+                    else "It is being made."
+                )
+                raise because(errors.InstanceExists, idle)
+            if len(self._instances) >= self._limits.count:
+                raise errors.TooManyRequests(
+                    f"This worker has {self._limits.count} consumer instances, as many as "
+                    "consumer.instances.max allows. Delete one, or let one expire.",
+                    RETRY_AFTER,
+                )
+            self._instances[key] = None
+
+    def _remove(self, key: Key, why: str) -> ConsumerInstance | None:
+        with self._lock:
+            instance = self._instances.get(key)
+            if instance is None:
+                return None
+            del self._instances[key]
+            self._gone[key] = why
+            while len(self._gone) > REMEMBERED_GONE:
+                self._gone.popitem(last=False)
+            return instance
+
+    def _why_not(self, key: Key) -> str:
+        if key in self._instances:
+            return "It is still being made."
+        known = self._gone.get(key)
+        return known or (
+            "No such instance was made since this worker started "
+            f"{time.time() - self._born:.0f} s ago; a restart ends all instances."
+        )
+
+    def _idle(self, instance: ConsumerInstance) -> float:
+        return self._clock() - instance.last_used
+
+    @staticmethod
+    def _close_instance(instance: ConsumerInstance, deadline: Deadline) -> None:
+        if not instance.close(deadline):
+            log.warning(
+                "consumer did not close in time group=%s instance=%s",
+                instance.description.group,
+                instance.description.name,
+            )
+
+    def _tend(self) -> None:
+        while not self._closed.wait(TICK_SECONDS):
+            self.tick()
+            self.expire()

@@ -1,0 +1,223 @@
+"""What the cluster holds: brokers, topics, partitions, topic overrides; with a short cache for
+producers.
+
+Asking never creates a topic, except `ensure_topic`, which lets the broker create it if it does so.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    ConfigSource,
+    PartitionMetadata,
+    ResourceType,
+    TopicMetadata,
+)
+
+from kafka_rest import errors
+from kafka_rest.errors import because
+from kafka_rest.kafka.failures import error_of, rest_error
+from kafka_rest.records import Clock, Deadline
+
+CREATION_POLL_SECONDS = 0.05
+CACHED_TOPICS = 10_000
+LONGEST_NAME = 249
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+class Replica(NamedTuple):
+    """One copy of a partition."""
+
+    broker: int
+    leader: bool
+    in_sync: bool
+
+
+class Partition(NamedTuple):
+    """One partition; `leader` is -1 while it has none."""
+
+    partition: int
+    leader: int
+    replicas: tuple[Replica, ...]
+
+
+def legal_topic(name: str) -> bool:
+    """True for names that Kafka can hold: 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`."""
+    return (
+        0 < len(name) <= LONGEST_NAME and name not in (".", "..") and set(name) <= _NAME_CHARACTERS
+    )
+
+
+class ClusterMetadata:
+    """Looks things up in the cluster; every call is bounded by its deadline and `timeout_seconds`.
+
+    All methods raise `TopicNotFound`, `TopicForbidden`, or 50002/50003 when Kafka does not answer.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        timeout_seconds: float,
+        max_age_seconds: float,
+        make: Callable[[dict[str, Any]], AdminClient] = AdminClient,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._make, self._config = make, config
+        self._admin = make({**config, "allow.auto.create.topics": False})
+        self._creator: AdminClient | None = None
+        self._creator_lock = threading.Lock()
+        self._timeout, self._max_age, self._clock = timeout_seconds, max_age_seconds, clock
+        self._counts: dict[str, tuple[int, float]] = {}
+
+    def brokers(self, deadline: Deadline) -> list[int]:
+        """Ids of the live brokers, ascending."""
+        return sorted(self._list(deadline, None, self._admin).brokers)
+
+    def topics(self, deadline: Deadline) -> list[str]:
+        """Names of all topics, sorted by code unit, internal ones included."""
+        return sorted(self._list(deadline, None, self._admin).topics)
+
+    def partitions(self, topic: str, deadline: Deadline) -> list[Partition]:
+        """The partitions of a topic, ascending. Raises: TopicNotFound."""
+        found = self._topic(topic, deadline)
+        if not found.partitions:
+            raise errors.TopicNotFound
+        return [_partition(found.partitions[number]) for number in sorted(found.partitions)]
+
+    def partition(self, topic: str, partition: int, deadline: Deadline) -> Partition:
+        """One partition. Raises: TopicNotFound, PartitionNotFound."""
+        for found in self.partitions(topic, deadline):
+            if found.partition == partition:
+                return found
+        raise errors.PartitionNotFound
+
+    def overrides(self, topic: str, deadline: Deadline) -> dict[str, str]:
+        """The topic's own settings, those that differ from the broker's by an override; {} for
+        none.
+        """
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        try:
+            future = self._admin.describe_configs([resource], request_timeout=self._bound(deadline))
+            entries = future[resource].result(timeout=self._bound(deadline) + 1)
+        except KafkaException as failure:
+            error = error_of(failure)
+            # The embedded broker cannot describe configs, and has no overrides either.
+            if error.code() == KafkaError._UNSUPPORTED_FEATURE:
+                return {}
+            raise rest_error(error, f"topic {topic}") from failure
+        source = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        return {
+            e.name: e.value for e in entries.values() if e.source == source and e.value is not None
+        }
+
+    def require(self, topic: str, deadline: Deadline) -> int:
+        """The number of partitions of an existing topic, at most `max_age_seconds` old.
+
+        A topic seen before stays known while Kafka does not answer. Raises: TopicNotFound.
+        """
+        known = self._counts.get(topic)
+        if known and self._clock() - known[1] < self._max_age:
+            return known[0]
+        if known:
+            # The others go on with the old count while this thread asks: no herd on a slow cluster.
+            self._remember(topic, known[0])
+        try:
+            count = len(self._topic(topic, deadline).partitions)
+        except (errors.TopicNotFound, errors.TopicForbidden):
+            self._counts.pop(topic, None)
+            raise
+        except errors.RestError:
+            if known:
+                return known[0]
+            raise
+        return self._remember(topic, count)
+
+    def ensure_topic(self, topic: str, deadline: Deadline) -> int:
+        """The number of partitions; a missing topic is created if the broker does so when asked for
+        it.
+
+        A broker creates a topic after it has answered that there is none, so this asks again until
+        the
+        look-up's time is up. Raises: TopicNotFound.
+        """
+        try:
+            return self.require(topic, deadline)
+        except errors.TopicNotFound:
+            if not legal_topic(topic):
+                raise because(errors.TopicNotFound, "No topic can have this name.") from None
+        bound = deadline.sooner(self._timeout)
+        while True:
+            found = self._ask(self._creating(), topic, bound)
+            if found.error is None and found.partitions:
+                return self._remember(topic, len(found.partitions))
+            self._refuse(found.error, topic)
+            if bound.expired:
+                raise because(errors.TopicNotFound, "The broker did not create it.")
+            time.sleep(min(CREATION_POLL_SECONDS, bound.left()))
+
+    def forget(self, topic: str) -> None:
+        """Ask Kafka again at the next look-up."""
+        self._counts.pop(topic, None)
+
+    def _remember(self, topic: str, count: int) -> int:
+        if len(self._counts) >= CACHED_TOPICS:
+            self._counts.clear()
+        self._counts[topic] = (count, self._clock())
+        return count
+
+    def _topic(self, topic: str, deadline: Deadline) -> TopicMetadata:
+        if not legal_topic(topic):
+            raise errors.TopicNotFound
+        found = self._ask(self._admin, topic, deadline)
+        if found.error is not None and found.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
+            return found
+        if found.error is not None:
+            raise rest_error(found.error, f"topic {topic}")
+        return found
+
+    @staticmethod
+    def _refuse(error: KafkaError | None, topic: str) -> None:
+        """Raise for what asking again will not cure."""
+        passing = (
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,
+            KafkaError.LEADER_NOT_AVAILABLE,
+        )
+        if error is not None and error.code() not in passing:
+            raise rest_error(error, f"topic {topic}")
+
+    def _ask(self, client: AdminClient, topic: str, deadline: Deadline) -> TopicMetadata:
+        found: TopicMetadata | None = self._list(deadline, topic, client).topics.get(topic)
+        if found is None:
+            raise errors.TopicNotFound
+        return found
+
+    def _list(self, deadline: Deadline, topic: str | None, client: AdminClient) -> Any:
+        try:
+            return client.list_topics(topic, timeout=self._bound(deadline))
+        except KafkaException as failure:
+            about = f"metadata of topic {topic}" if topic else "metadata of the cluster"
+            raise rest_error(error_of(failure), about) from failure
+
+    def _bound(self, deadline: Deadline) -> float:
+        # librdkafka takes 0 for "at once": leave it a moment to find out that nothing is cached.
+        return max(0.01, deadline.sooner(self._timeout).left())
+
+    def _creating(self) -> AdminClient:
+        with self._creator_lock:
+            if self._creator is None:
+                self._creator = self._make({**self._config, "allow.auto.create.topics": True})
+            return self._creator
+
+
+def _partition(found: PartitionMetadata) -> Partition:
+    in_sync = set(found.isrs)
+    replicas = tuple(
+        Replica(broker, broker == found.leader, broker in in_sync) for broker in found.replicas
+    )
+    return Partition(found.id, found.leader, replicas)

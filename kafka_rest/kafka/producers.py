@@ -1,0 +1,195 @@
+"""The shared producer of a worker: one librdkafka client, one poller thread, one batch per request.
+
+Request threads hand records over and never poll or flush; delivery reports come back on the poller
+thread, which completes the batch of the request they belong to.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from kafka_rest import errors
+from kafka_rest.kafka.failures import BROKER_TROUBLE, error_of, failed_report, refused_report
+from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord
+
+log = logging.getLogger(__name__)
+
+# Producer.poll() with 0.2 s or more does not return early when a report arrives (librdkafka binding
+# since 2.13), which would add up to that time to every answer.
+POLL_SECONDS = 0.1
+QUEUE_WAIT_SECONDS = 0.01
+ANY_PARTITION = -1
+TROUBLE_SECONDS = 60.0
+
+Done = Callable[[list[DeliveryReport]], None]
+
+
+class Target(NamedTuple):
+    """Where records go: `partition`, if given, holds for all, else each record's own, else Kafka
+    chooses.
+    """
+
+    topic: str
+    partition: int | None
+    partition_count: int
+
+
+class DeliveryBatch:
+    """The delivery reports of one request; the one owner of "is it complete".
+
+    `done` is called exactly once, by whoever completes the batch: the poller thread with the last
+    report, the sender when the last record fails locally, or whoever expires it.
+    """
+
+    __slots__ = ("_delivered", "_done", "_failed", "_once", "_reports", "_trouble")
+
+    def __init__(
+        self, size: int, done: Done, trouble: Callable[[], KafkaError | None] = lambda: None
+    ) -> None:
+        self._reports: list[DeliveryReport | None] = [None] * size
+        self._done = done
+        self._trouble = trouble
+        # Each counter has one writer (poller thread, sending thread), so none loses an update; both
+        # sides look at the sum after their own step, so one of them sees it complete.
+        self._delivered = 0
+        self._failed = 0
+        self._once = threading.Lock()
+
+    def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
+        """Take the report of one record; runs on the poller thread."""
+        if error is None:
+            self._reports[index] = DeliveryReport(message.partition(), message.offset())
+        else:
+            self._reports[index] = failed_report(error, self._trouble())
+        self._delivered += 1
+        self._finish_if_complete()
+
+    def fail(self, index: int, report: DeliveryReport) -> None:
+        """Take a record that was never handed over; runs on the sending thread."""
+        self._reports[index] = report
+        self._failed += 1
+        self._finish_if_complete()
+
+    def expire(self) -> None:
+        """Answer now; a record without a report may or may not be in the log, which its report
+        says.
+        """
+        self._finish()
+
+    def _finish_if_complete(self) -> None:
+        if self._delivered + self._failed == len(self._reports):
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._once.acquire(blocking=False):
+            return
+        unknown = refused_report(
+            errors.KafkaRetriable,
+            "No delivery report before the deadline: the record may or may not be stored.",
+        )
+        self._done([report or unknown for report in self._reports])
+
+
+class SharedProducer:
+    """A worker's producer. Made after fork (librdkafka does not survive one), closed by its
+    registry.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        make: Callable[[dict[str, Any]], Producer] = Producer,
+    ) -> None:
+        self._trouble: tuple[KafkaError, float] | None = None
+        # A long-lived client that keeps asking would bring a deleted topic back: topics are created
+        # by `ClusterMetadata.ensure_topic` alone.
+        self._producer = make(
+            {**config, "allow.auto.create.topics": False, "error_cb": self._on_error}
+        )
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
+        self._poller.start()
+
+    def send(
+        self, target: Target, records: Sequence[ProduceRecord], deadline: Deadline, done: Done
+    ) -> DeliveryBatch:
+        """Hand the records over and return; `done` gets their reports in the order given.
+
+        Blocks only while librdkafka's queue is full, until the deadline at the longest; a record
+        that
+        found no room is reported as retriable. One for a partition that the topic lacks is not
+        sent.
+        """
+        batch = DeliveryBatch(len(records), done, lambda: self.trouble)
+        for index, record in enumerate(records):
+            on_delivery = partial(batch.on_delivery, index)
+            report = self._hand_over(target, record, on_delivery, deadline)
+            if report is not None:
+                batch.fail(index, report)
+        return batch
+
+    def _hand_over(
+        self,
+        target: Target,
+        record: ProduceRecord,
+        on_delivery: Callable[[KafkaError | None, Message], None],
+        deadline: Deadline,
+    ) -> DeliveryReport | None:
+        """Queue one record; the report of one that could not be queued, else None."""
+        partition = record.partition if target.partition is None else target.partition
+        if partition is None:
+            partition = ANY_PARTITION
+        elif partition >= target.partition_count:
+            return refused_report(
+                errors.PartitionNotFound,
+                f"Topic {target.topic} has {target.partition_count} partitions.",
+            )
+        while True:
+            try:
+                self._producer.produce(
+                    target.topic, record.value, record.key, partition, on_delivery=on_delivery
+                )
+                return None
+            except BufferError:
+                if deadline.expired or self._closing.wait(QUEUE_WAIT_SECONDS):
+                    return failed_report(KafkaError(KafkaError._QUEUE_FULL), self.trouble)
+            except KafkaException as failure:
+                return failed_report(error_of(failure), self.trouble)
+
+    @property
+    def trouble(self) -> KafkaError | None:
+        """The last broker trouble of the past minute, if any."""
+        if self._trouble and time.monotonic() - self._trouble[1] < TROUBLE_SECONDS:
+            return self._trouble[0]
+        return None
+
+    @property
+    def queued_count(self) -> int:
+        """Records and events that wait inside librdkafka."""
+        return len(self._producer)
+
+    def close(self, deadline: Deadline) -> None:
+        """Deliver what is queued, for as long as the deadline allows, then stop the poller."""
+        left = self._producer.flush(deadline.left())
+        if left:
+            log.warning("producer closed with undelivered records count=%d", left)
+        self._closing.set()
+        self._poller.join(max(deadline.left(), 2 * POLL_SECONDS))
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._producer.poll(POLL_SECONDS)
+            except Exception:
+                # A callback that raises must not end the thread on which every request waits.
+                log.exception("delivery callback failed")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in BROKER_TROUBLE:
+            self._trouble = (error, time.monotonic())
+        log.warning("producer error code=%s text=%s", error.name(), error.str())

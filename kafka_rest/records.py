@@ -1,0 +1,105 @@
+"""The vocabulary that every layer shares: records, reports, schemas and deadlines as plain values.
+
+Not for behaviour that talks to Kafka or HTTP.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Clock = Callable[[], float]
+"""Seconds that never go backwards (time.monotonic, or a test's own)."""
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class ProduceRecord(NamedTuple):
+    """A record ready to be sent: bytes as Kafka stores them, None for Kafka's null."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+class DeliveryReport(NamedTuple):
+    """What became of one produced record: a place in the log, or an error code with its text."""
+
+    partition: int | None
+    offset: int | None
+    error_code: int | None = None
+    error: str | None = None
+
+
+class ConsumedRecord(NamedTuple):
+    """A record as it was read from Kafka; None is Kafka's null."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def next_offset(self) -> int:
+        """Where a reader that has consumed this record goes on."""
+        return self.offset + 1
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of key and value, the measure of `max_bytes` (reference behaviour: null
+        counts 0).
+        """
+        return len(self.key or b"") + len(self.value or b"")
+
+
+class SchemaReference(NamedTuple):
+    """A schema that another one names: `name` as used in the text, `text` as registered."""
+
+    name: str
+    subject: str
+    version: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A registered schema.
+
+    `references` holds everything that the text needs, transitively, each before its users, so that
+    a
+    format can compile the schema without asking anyone.
+    """
+
+    schema_id: int
+    schema_type: str
+    text: str
+    references: tuple[SchemaReference, ...] = ()
+
+
+class Deadline:
+    """A moment by which a call must have ended; made once per request and passed down."""
+
+    __slots__ = ("_at", "_clock")
+
+    def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._at = clock() + seconds
+
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._at - self._clock())
+
+    @property
+    def expired(self) -> bool:
+        """True once no time is left."""
+        return self._clock() >= self._at
+
+    def sooner(self, seconds: float) -> "Deadline":
+        """This deadline, or one `seconds` from now if that is earlier."""
+        return Deadline(min(seconds, self.left()), self._clock)

@@ -1,0 +1,169 @@
+"""Bring a consumer's requests to the worker that owns it; WSGI middleware before the application.
+
+The owner follows from group and instance by arithmetic. A relayed request arrives on a private Unix
+socket and is never relayed again. Views know nothing of workers.
+"""
+
+import io
+import logging
+import re
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from kafka_rest import errors
+from kafka_rest.api.response import error_body
+from kafka_rest.pinning import owner_slot
+from kafka_rest.records import Deadline
+from kafka_rest.server.long_polls import LongPolls
+from kafka_rest.server.relay import Lost, Owners, Unreachable
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+_INSTANCE = re.compile(r"/consumers/([^/]+)/instances/([^/]+)(/[^?]*)?\Z")
+_CREATE = re.compile(r"/consumers/([^/]+)/?\Z")
+PEER = "HTTP_X_KAFKA_REST_PEER"
+CONTENT_TYPE = "application/vnd.kafka.v1+json"
+
+
+class _Name(msgspec.Struct):
+    """The members of a create call that name the instance."""
+
+    id: Any = None
+    name: Any = None
+
+
+class Place(NamedTuple):
+    """This worker's slot among the slots, and how long a relayed request may take, in seconds."""
+
+    slot: int
+    slots: int
+    relay_seconds: float
+    body_max_bytes: int
+
+
+class Forwarder:
+    """The middleware. `polls` counts reads on the ordinary lane, `relayed_polls` those on the
+    other.
+    """
+
+    def __init__(
+        self, inner: "WSGIApplication", place: Place, owners: Owners, most_polls: int
+    ) -> None:
+        self._inner, self._place, self._owners = inner, place, owners
+        self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        environ["kafka_rest.started"] = time.monotonic()
+        peer = environ.pop(PEER, None)
+        relayed = came_relayed(environ)
+        if relayed and peer is not None:
+            environ["REMOTE_ADDR"] = peer
+        path = raw_path(environ)
+        if not path.startswith("/consumers/"):
+            return self._inner(environ, start_response)
+        try:
+            room = self.relayed_polls if relayed else self.polls
+            with room.one() if _is_read(environ, path) else nullcontext():
+                if not relayed:
+                    owner = self._owner(environ, path)
+                    if owner is not None and owner != self._place.slot:
+                        return self._relay(owner, environ, start_response)
+                return self._inner(environ, start_response)
+        except errors.RestError as error:
+            return _render(error, start_response)
+
+    def _owner(self, environ: "WSGIEnvironment", path: str) -> int | None:
+        """The slot of the instance that a request is about; None where it is about none yet."""
+        found = _INSTANCE.match(path)
+        if found:
+            return owner_slot(_decoded(found[1]), _decoded(found[2]), self._place.slots)
+        created = _CREATE.match(path)
+        if not created or environ["REQUEST_METHOD"] != "POST" or self._place.slots == 1:
+            return None
+        name = self._peek(environ)
+        return owner_slot(_decoded(created[1]), name, self._place.slots) if name else None
+
+    def _peek(self, environ: "WSGIEnvironment") -> str | None:
+        """The name in the body of a create call; the body is put back for whoever reads it next."""
+        body = environ["wsgi.input"].read(self._place.body_max_bytes + 1)
+        environ["wsgi.input"] = io.BytesIO(body)
+        try:
+            members = msgspec.json.decode(body, type=_Name | None)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # The application finds the same and says so.
+            return None
+        if members is None:
+            return None
+        name = members.name if members.id is None else members.id
+        # As the application reads it: numbers and booleans count as their text.
+        if isinstance(name, bool):
+            return "true" if name else "false"
+        return str(name) if isinstance(name, str | int | float) else None
+
+    def _relay(
+        self, owner: int, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> list[bytes]:
+        body = environ["wsgi.input"].read(self._place.body_max_bytes + 1)
+        if len(body) > self._place.body_max_bytes:
+            raise errors.BodyTooLarge
+        try:
+            answer = self._owners.send(owner, environ, body, Deadline(self._place.relay_seconds))
+        except Unreachable as error:
+            log.warning("owner not reachable slot=%d reason=%s", owner, error)
+            raise errors.ServiceUnavailable(
+                f"{errors.ServiceUnavailable.message}: the worker that owns this consumer is being "
+                "replaced. Try again.",
+                {"Retry-After": "1"},
+            ) from error
+        except Lost as error:
+            log.warning("owner lost slot=%d reason=%s", owner, error)
+            raise errors.ServiceUnavailable(
+                f"{errors.ServiceUnavailable.message}: the worker that owns this consumer ended"
+                f" before "
+                "it answered, and its consumers with it.",
+                {"Retry-After": "1"},
+            ) from error
+        start_response(answer.status, answer.headers)
+        return [answer.body]
+
+
+def came_relayed(environ: "WSGIEnvironment") -> bool:
+    """True for a request on the private Unix socket."""
+    connection = environ.get("gunicorn.socket")
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
+def raw_path(environ: "WSGIEnvironment") -> str:
+    """The path as sent, without its query."""
+    raw = str(environ.get("RAW_URI") or environ["PATH_INFO"])
+    if not raw.startswith("/"):
+        raw = "/" + raw.partition("://")[2].partition("/")[2]
+    return raw.partition("?")[0]
+
+
+def _is_read(environ: "WSGIEnvironment", path: str) -> bool:
+    found = _INSTANCE.match(path) if environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
+    return bool(found and found[3] and found[3].startswith(("/topics/", "/records")))
+
+
+def _decoded(segment: str) -> str:
+    return unquote_to_bytes(segment.encode("latin-1")).decode("utf-8", "surrogateescape")
+
+
+def _render(error: errors.RestError, start_response: "StartResponse") -> list[bytes]:
+    body = error_body(error, debug=False)
+    reason = error.message.partition(f"{error.status} ")[2] or "Error"
+    headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
+    start_response(f"{error.status} {reason}", [*headers, *error.headers.items()])
+    return [body]

@@ -1,0 +1,276 @@
+"""The server's life in gunicorn: its settings, and the hooks that give each worker its slot,
+clients and end.
+
+Who runs what: the master runs `pre_fork`, `on_reload`, `when_ready`, `on_exit`; each worker runs
+`post_fork`,
+`post_worker_init`, `post_request` and `worker_exit`.
+"""
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kafka_rest import settings as s
+from kafka_rest.app import create_app
+from kafka_rest.kafka.affinity import pin_python_threads
+from kafka_rest.kafka.config import translation_warnings
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.records import Deadline
+from kafka_rest.server.access_log import AccessLog
+from kafka_rest.server.forwarder import Forwarder, Place
+from kafka_rest.server.relay import Owners, socket_path
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger(__name__)
+
+CLOSE_SHARE = 0.4
+"""The share of the time for a stop that is kept for leaving groups and flushing the producer."""
+RELAY_MARGIN_SECONDS = 5.0
+HEARTBEAT_SECONDS = 60
+REQUEST_LINE_BYTES = 8190
+PID_FILE = "kafka-rest.pid"
+
+
+class Server:
+    """One server: the settings, and what gunicorn's hooks do with them. Made in the master, before
+    workers.
+    """
+
+    def __init__(self, settings: s.Settings) -> None:
+        self.settings = settings
+        self.slots = settings[s.SERVER_WORKERS]
+        self.generation = 0
+        self._ready = multiprocessing.Value("i", 0)
+        self._told = multiprocessing.Value("i", 0)
+        self._slot = 0
+        self._clients: ClientRegistry | None = None
+        self._deadline: Deadline | None = None
+        self._access_log = AccessLog(settings)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Server":
+        """The server that KAFKA_REST_CONFIG and the other variables describe. Raises:
+        SettingsError.
+        """
+        return cls(s.load(environ.get("KAFKA_REST_CONFIG"), environ))
+
+    @property
+    def run_dir(self) -> str:
+        """The folder of the pid file and the workers' sockets, the same for every start on a
+        port.
+        """
+        return run_dir(self.settings)
+
+    def options(self) -> dict[str, Any]:
+        """gunicorn's settings, hooks included."""
+        settings = self.settings
+        own_class = settings[s.SERVER_WORKER_CLASS]
+        return {
+            "bind": [
+                f"{_bracketed(listener.host)}:{listener.port}" for listener in listeners(settings)
+            ],
+            "workers": self.slots,
+            "threads": settings[s.SERVER_THREADS],
+            "worker_class": own_class,
+            # Each connection may idle; requests wait for a thread, connections do not.
+            "worker_connections": 10_000,
+            "backlog": settings[s.SERVER_BACKLOG],
+            "keepalive": settings[s.SERVER_KEEPALIVE_MS] // 1000,
+            "graceful_timeout": max(1, round(settings[s.SHUTDOWN_GRACEFUL_MS] / 1000)),
+            # A heartbeat of the main loop, no limit for requests.
+            "timeout": HEARTBEAT_SECONDS,
+            # Recycling a worker would end its consumers.
+            "max_requests": 0,
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,
+            "limit_request_line": REQUEST_LINE_BYTES,
+            # Trusted proxies are the application's matter: nothing here may change scheme or
+            # address.
+            "forwarded_allow_ips": "",
+            "preload_app": False,
+            "proc_name": "kafka-rest",
+            "pidfile": os.path.join(self.run_dir, PID_FILE),
+            "control_socket_disable": True,
+            "logger_class": "kafka_rest.server.logs.GunicornLogger",
+            "pre_fork": self.pre_fork,
+            "post_fork": self.post_fork,
+            "post_worker_init": self.post_worker_init,
+            "worker_exit": self.worker_exit,
+            "when_ready": self.when_ready,
+            "on_reload": self.on_reload,
+            "post_request": self.post_request,
+        }
+
+    def application(self) -> "WSGIApplication":
+        """The application of the worker that asks: forwarder, then views."""
+        clients = self._clients or ClientRegistry(self.settings)
+        self._clients = clients
+        app = create_app(self.settings, clients)
+        limits = clients.limits
+        longest = max(limits.join_seconds + limits.read_seconds, limits.commit_seconds)
+        place = Place(
+            self._slot,
+            clients.slots,
+            longest + RELAY_MARGIN_SECONDS,
+            self.settings[s.REQUEST_MAX_BYTES],
+        )
+        owners = Owners(self.run_dir, clients.slots)
+        return Forwarder(app, place, owners, s.long_polls_max(self.settings))
+
+    # -- in the master
+    # ---------------------------------------------------------------------------------
+
+    def when_ready(self, server: Any) -> None:
+        """Say once what looks odd in the settings, and let Ctrl-C stop the server as TERM does."""
+        for warning in (*s.warnings(self.settings), *translation_warnings(self.settings)):
+            log.warning("%s", warning)
+        term = signal.getsignal(signal.SIGTERM)
+        if callable(term):
+            signal.signal(signal.SIGINT, lambda _number, frame: term(signal.SIGTERM, frame))
+
+    def on_reload(self, server: Any) -> None:
+        """The workers made from now on take over the slots of those that are told to end."""
+        self.generation += 1
+
+    def pre_fork(self, server: Any, worker: Any) -> None:
+        """Give the worker the smallest slot that no worker of its generation has."""
+        taken = {
+            other.slot
+            for other in server.WORKERS.values()
+            if getattr(other, "generation", None) == self.generation
+        }
+        worker.generation = self.generation
+        worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    # -- in a worker
+    # -------------------------------------------------------------------------------------
+
+    def post_fork(self, server: Any, worker: Any) -> None:
+        """Listen on the slot's private socket (and port, if wanted) beside the server's own
+        listeners.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._slot = worker.slot
+        worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
+        # Requests under way get the first part of the time for a stop, closing the clients the
+        # rest.
+        graceful = self.settings[s.SHUTDOWN_GRACEFUL_MS] / 1000
+        worker.cfg.set("graceful_timeout", max(1, round(graceful * (1 - CLOSE_SHARE))))
+        self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
+        if self.slots > 1:
+            worker.sockets = [*worker.sockets, _private_listener(self.run_dir, worker.slot)]
+        if self.settings[s.CONSUMER_PINNING_LISTENERS]:
+            worker.sockets = [*worker.sockets, _pinned_listener(self.settings, worker.slot)]
+
+    def post_worker_init(self, worker: Any) -> None:
+        """Make the clients, settle the threads on their core, and be ready."""
+        assert self._clients is not None
+        self._clients.open()
+        cores = sorted(os.sched_getaffinity(0))
+        if self.settings[s.SERVER_PIN_CPUS] and self.slots <= len(cores):
+            # librdkafka's threads have been started and may run anywhere.
+            pin_python_threads(cores[worker.slot % len(cores)])
+        # A request of a thousand records makes thousands of objects that no cycle holds.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        self._drain_at_term(worker)
+        self._tell_when_all_are_ready()
+
+    def worker_exit(self, server: Any, worker: Any) -> None:
+        """Leave the groups and deliver what is queued, in what is left of the time for a stop."""
+        if self._clients is not None and os.getpid() == worker.pid:
+            self._clients.close(self._deadline or Deadline(self._graceful))
+
+    def post_request(self, worker: Any, request: Any, environ: Any, answer: Any) -> None:
+        """Write the access log, if it is on."""
+        self._access_log.write(request, environ, answer)
+
+    @property
+    def _graceful(self) -> float:
+        return self.settings[s.SHUTDOWN_GRACEFUL_MS] / 1000
+
+    def _drain_at_term(self, worker: Any) -> None:
+        """Reads end as soon as the worker is told to stop, not when gunicorn has waited for
+        them.
+        """
+        stop = signal.getsignal(signal.SIGTERM)
+        clients = self._clients
+
+        def drain_and_stop(number: int, frame: Any) -> None:
+            self._deadline = Deadline(self._graceful)
+            if clients is not None:
+                clients.drain()
+            if callable(stop):
+                stop(number, frame)
+
+        signal.signal(signal.SIGTERM, drain_and_stop)
+        signal.siginterrupt(signal.SIGTERM, False)
+
+    def _tell_when_all_are_ready(self) -> None:
+        with self._ready.get_lock():
+            self._ready.value += 1
+            if self._ready.value >= self.slots and not self._told.value:
+                self._told.value = 1
+                log.info("Server started, listening for requests...")
+
+
+def listeners(settings: s.Settings) -> tuple[s.Listener, ...]:
+    """Where the server listens."""
+    return settings[s.LISTENERS] or (s.Listener("http", "0.0.0.0", settings[s.PORT]),)
+
+
+def run_dir(settings: s.Settings) -> str:
+    """The server's private folder, made if it is not there. Raises: RuntimeError if it is
+    another's.
+    """
+    port = listeners(settings)[0].port
+    default = os.path.join(tempfile.gettempdir(), f"kafka-rest-{os.getuid()}-{port}")
+    path = settings[s.SERVER_RUN_DIR] or default
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if os.stat(path).st_uid != os.getuid():
+        raise RuntimeError(f"{path} belongs to another user; set server.run.dir")
+    return path
+
+
+def _private_listener(folder: str, slot: int) -> socket.socket:
+    """The slot's socket; taken over from the slot's last worker in one step."""
+    path = socket_path(folder, slot)
+    fresh = f"{path}.{os.getpid()}"
+    Path(fresh).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(fresh)
+    os.chmod(fresh, 0o600)
+    listener.listen(1024)
+    os.rename(fresh, path)
+    return listener
+
+
+def _pinned_listener(settings: s.Settings, slot: int) -> socket.socket:
+    """The slot's own port, behind the first listener's."""
+    first = listeners(settings)[0]
+    family = socket.AF_INET6 if ":" in first.host else socket.AF_INET
+    listener = socket.socket(family)
+    # Old and new worker of a slot overlap during a reload.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((first.host, pinned_port(settings, slot)))
+    listener.listen(settings[s.SERVER_BACKLOG])
+    return listener
+
+
+def pinned_port(settings: s.Settings, slot: int) -> int:
+    """The port of a slot's own listener."""
+    return listeners(settings)[0].port + 1 + slot
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

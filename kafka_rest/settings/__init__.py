@@ -1,0 +1,20 @@
+"""The settings of a server: `load()` them, read them by row (`settings[PORT]`).
+
+The rows stand in `table`; this package also makes every document about them.
+"""
+
+from kafka_rest.settings.checks import long_polls_max
+from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
+from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
+from kafka_rest.settings.types import Listener, Setting
+
+__all__ = [
+    "Listener",
+    "Mistake",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "load",
+    "long_polls_max",
+    "warnings",
+]

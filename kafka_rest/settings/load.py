@@ -1,0 +1,196 @@
+"""Settings from their sources: defaults, properties file, environment, command line, in rising
+precedence.
+
+All mistakes are collected, so that one start names them all.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import javaproperties
+
+from kafka_rest.settings import checks
+from kafka_rest.settings.table import TABLE
+from kafka_rest.settings.types import Setting, is_secret
+
+T = TypeVar("T")
+
+HIDDEN = "[hidden]"
+DEFAULT = "default"
+COMMAND_LINE = "command line"
+VARIABLE_PREFIX = "KAFKA_REST_"
+# Variables of that prefix that are no settings: where the file is, and the tests' own.
+OTHER_VARIABLES = ("KAFKA_REST_CONFIG", "KAFKA_REST_TEST_")
+CLIENT_PREFIXES = ("client.", "producer.", "consumer.", "admin.")
+_SIMILARITY = 0.85
+
+
+class Mistake(NamedTuple):
+    """A value that cannot be used, and what would be valid."""
+
+    key: str
+    value: str
+    origin: str
+    expected: str
+
+    def __str__(self) -> str:
+        shown = HIDDEN if is_secret(self.key) else self.value
+        return f"{self.key}={shown} ({self.origin}): must be {self.expected}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `mistakes` names all of them."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class Given(NamedTuple):
+    """A value as given, and where."""
+
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a server; `settings[ROW]` is the typed value of a row of the table."""
+
+    _values: Mapping[str, Any]
+    _given: Mapping[str, Given] = field(default_factory=dict)
+
+    def __getitem__(self, row: Setting[T]) -> T:
+        value: T = self._values[row.name]
+        return value
+
+    def origin(self, key: str) -> str:
+        """Where the value of a key comes from."""
+        return self._given[key].origin if key in self._given else DEFAULT
+
+    def given(self, row: Setting[Any]) -> str:
+        """The text of a row's value, as given or by default."""
+        return self._given[row.name].value if row.name in self._given else row.default
+
+    def is_set(self, row: Setting[Any]) -> bool:
+        """True where someone gave the setting a value."""
+        return row.name in self._given
+
+    @property
+    def passed_through(self) -> dict[str, str]:
+        """What is none of the table's: settings for the Kafka clients, with or without a prefix."""
+        return {key: given.value for key, given in self._given.items() if key not in TABLE}
+
+    def __repr__(self) -> str:
+        # The values of secrets must not get into a log by way of a traceback.
+        return f"Settings({', '.join(sorted(self._given))})"
+
+
+def load(
+    path: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Iterable[str] = (),
+) -> Settings:
+    """Read the settings: `path` of a Java properties file, environment, `KEY=VALUE` overrides.
+
+    Raises: SettingsError naming all mistakes.
+    """
+    mistakes: list[Mistake] = []
+    given = (
+        _from_file(path, mistakes)
+        | _from_environment(environ or {})
+        | _from_overrides(overrides, mistakes)
+    )
+    values: dict[str, Any] = {}
+    for row in TABLE.values():
+        text, origin = given.get(row.name, Given(row.default, DEFAULT))
+        try:
+            values[row.name] = row.parse(text.strip())
+        except ValueError as error:
+            mistakes.append(Mistake(row.name, text, origin, str(error)))
+    settings = Settings(values, given)
+    if not mistakes:
+        mistakes += [
+            Mistake(key, settings.given(TABLE[key]), settings.origin(key), expected)
+            for check in checks.CHECKS
+            for key, expected in check(settings)
+        ]
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What a person should look at: settings without effect, and keys that look misspelt."""
+    found = [
+        f"{key} is set ({settings.origin(key)}) and without effect here: {TABLE[key].ignored}"
+        for key in settings._given
+        if key in TABLE and TABLE[key].ignored
+    ]
+    for key in settings.passed_through:
+        if not key.startswith(CLIENT_PREFIXES):
+            close = difflib.get_close_matches(key, TABLE, 1, _SIMILARITY)
+            if close:
+                found.append(
+                    f"{key} ({settings.origin(key)}) is no setting of this server; was {close[0]} "
+                    f"meant?"
+                )
+    return found
+
+
+def _from_file(path: str | None, mistakes: list[Mistake]) -> dict[str, Given]:
+    if not path:
+        return {}
+    try:
+        # The format is Latin-1 with escapes, as Java reads it.
+        with Path(path).open(encoding="latin-1") as file:
+            return {
+                key: Given(value.strip(), f"file {path}")
+                for key, value in javaproperties.load(file).items()
+            }
+    except (OSError, javaproperties.InvalidUEscapeError) as error:
+        mistakes.append(
+            Mistake(
+                "file",
+                path,
+                str(error),
+                f"a readable properties file. Couldn't load properties from {path}",
+            )
+        )
+        return {}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
+    """Values of variables `KAFKA_REST_...`: `_` is a dot, `__` a `_`, `___` a `-` (the image's
+    rule).
+    """
+    by_variable = {row.variable: row.name for row in TABLE.values()}
+    found: dict[str, Given] = {}
+    for variable, value in environ.items():
+        if variable.startswith(VARIABLE_PREFIX) and not variable.startswith(OTHER_VARIABLES):
+            key = by_variable.get(variable) or _key_of(variable.removeprefix(VARIABLE_PREFIX))
+            found[key] = Given(value, f"environment {variable}")
+    return found
+
+
+def _key_of(name: str) -> str:
+    marks = {"___": "-", "__": "_", "_": "."}
+    for run, mark in marks.items():
+        name = name.replace(run, f"\0{mark}")
+        # What has been put in must not be taken for the next, shorter run.
+        name = name.replace("\0_", "\1")
+    return name.replace("\0", "").replace("\1", "_").lower()
+
+
+def _from_overrides(overrides: Iterable[str], mistakes: list[Mistake]) -> dict[str, Given]:
+    found: dict[str, Given] = {}
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key.strip():
+            mistakes.append(Mistake(override, "", COMMAND_LINE, "KEY=VALUE"))
+        else:
+            found[key.strip()] = Given(value.strip(), COMMAND_LINE)
+    return found

@@ -1,0 +1,332 @@
+"""The one table of settings. To add one, add a row: its environment variable, documents and checks
+follow.
+
+A name is the reference's where the reference has the setting; ours say so. Units stand in the
+names.
+"""
+
+from typing import Any, TypeVar
+
+from kafka_rest.settings import types as t
+from kafka_rest.settings.types import Setting
+
+T = TypeVar("T")
+
+TABLE: dict[str, Setting[Any]] = {}
+
+
+def _row(name: str, parse: t.Parser[T], default: str, sentence: str, **more: Any) -> Setting[T]:
+    row = Setting(name, parse, default, sentence, **more)
+    TABLE[name] = row
+    return row
+
+
+def _ours(name: str, parse: t.Parser[T], default: str, sentence: str, **more: Any) -> Setting[T]:
+    return _row(name, parse, default, sentence, ours=True, **more)
+
+
+def _ignored(name: str, default: str, why: str) -> None:
+    _row(name, t.text, default, f"Accepted and without effect: {why}.", ignored=why)
+
+
+# -- the cluster and the schema registry
+# ---------------------------------------------------------------
+
+BOOTSTRAP_SERVERS = _row(
+    "bootstrap.servers",
+    t.bootstrap,
+    "PLAINTEXT://localhost:9092",
+    "Brokers to start from; a protocol before an address (SASL_SSL://...) sets "
+    "client.security.protocol.",
+    importance="high",
+)
+SCHEMA_REGISTRY_URL = _row(
+    "schema.registry.url",
+    t.urls,
+    "http://localhost:8081",
+    "Base URLs of the schema registry; the next one is tried when one cannot be reached.",
+    importance="high",
+)
+SCHEMA_REGISTRY_TIMEOUT_MS = _ours(
+    "schema.registry.timeout.ms",
+    t.integer(1),
+    "5000",
+    "How long one call to the schema registry may take.",
+)
+SCHEMA_REGISTRY_CACHE_SIZE = _ours(
+    "schema.registry.cache.size",
+    t.integer(1),
+    "1000",
+    "How many schemas a worker remembers by id, and how many by subject and text.",
+)
+SCHEMA_REGISTRY_USER_INFO = _ours(
+    "schema.registry.basic.auth.user.info",
+    t.text,
+    "",
+    "USER:PASSWORD for the schema registry; empty for none.",
+)
+
+# -- the server
+# --------------------------------------------------------------------------------------------
+
+ID = _row(
+    "id",
+    t.text,
+    "",
+    "Unique id of this server, part of the names of unnamed consumers; set it when several run.",
+    importance="high",
+)
+LISTENERS = _row(
+    "listeners",
+    t.listeners,
+    "",
+    "Where to listen, http://HOST:PORT; empty: all addresses at `port`.",
+    importance="high",
+)
+PORT = _row(
+    "port",
+    t.integer(1, 65535),
+    "8082",
+    "The port where `listeners` is empty; with host.name also the port in base_uri.",
+    importance="high",
+)
+HOST_NAME = _row(
+    "host.name",
+    t.text,
+    "",
+    "The host in base_uri; empty: the one that the client's request named.",
+    importance="medium",
+)
+SERVER_WORKERS = _ours(
+    "server.workers",
+    t.integer(1, 128),
+    "2",
+    "Worker processes; about one for each core.",
+    importance="medium",
+)
+SERVER_THREADS = _ours(
+    "server.threads",
+    t.integer(2, 4096),
+    "32",
+    "Threads of each worker; a request, and a waiting read, takes one.",
+    importance="medium",
+)
+SERVER_FORWARD_THREADS = _ours(
+    "server.forward.threads",
+    t.integer(2, 4096),
+    "32",
+    "Threads of each worker for requests that another worker relays, apart from `server.threads`.",
+)
+SERVER_WORKER_CLASS = _ours(
+    "server.worker.class",
+    t.one_of("kafka_rest.server.worker.Worker", "gthread"),
+    "kafka_rest.server.worker.Worker",
+    "gunicorn's worker class: ours, or its own threaded one as a fallback.",
+)
+SERVER_RUN_DIR = _ours(
+    "server.run.dir",
+    t.text,
+    "",
+    "A private folder for the pid file and the workers' sockets; empty: one in the "
+    "temporary folder.",
+)
+SERVER_ACCESS_LOG = _ours(
+    "server.access.log", t.boolean, "false", "Log a line for each request, see request.logger.name."
+)
+SERVER_KEEPALIVE_MS = _ours(
+    "server.keepalive.ms",
+    t.integer(0),
+    "75000",
+    "How long an idle connection is kept; above the idle time of the balancer in front.",
+)
+SERVER_BACKLOG = _ours(
+    "server.backlog", t.integer(1, 65535), "2048", "Connections that may wait to be accepted."
+)
+SERVER_TRUSTED_PROXIES = _ours(
+    "server.trusted.proxies",
+    t.networks,
+    "",
+    "Addresses or networks whose X-Forwarded-* headers are believed; empty: none.",
+)
+SERVER_PIN_CPUS = _ours(
+    "server.pin.cpus",
+    t.boolean,
+    "true",
+    "Keep each worker's Python threads on one core, where there are cores enough; "
+    "librdkafka's run free.",
+)
+SHUTDOWN_GRACEFUL_MS = _row(
+    "shutdown.graceful.ms",
+    t.integer(0),
+    "10000",
+    "How long a stop may take: reads end, groups are left, producers are flushed. "
+    "(The reference has "
+    "1000, too short to leave a group.)",
+)
+REQUEST_MAX_BYTES = _ours(
+    "request.max.bytes",
+    t.integer(1),
+    "67108864",
+    "Largest request body; a larger one is answered 413.",
+)
+DEBUG = _row("debug", t.boolean, "false", "Put exceptions and their stacks into error messages.")
+REQUEST_LOGGER_NAME = _row(
+    "request.logger.name", t.text, "io.confluent.rest-utils.requests", "The access log's logger."
+)
+RESPONSE_MEDIATYPE_DEFAULT = _row(
+    "response.mediatype.default",
+    t.media_type,
+    "application/vnd.kafka.v1+json",
+    "The type of 415 answers, where no type could be negotiated.",
+)
+RESPONSE_MEDIATYPE_PREFERRED = _row(
+    "response.mediatype.preferred",
+    t.media_types,
+    "application/vnd.kafka.v1+json,application/vnd.kafka+json,application/json",
+    "Without effect, as in the reference: negotiation is fixed by the API.",
+)
+COMPRESSION_ENABLE = _row(
+    "compression.enable", t.boolean, "false", "Compress answers for clients that accept gzip."
+)
+ACCESS_CONTROL_ALLOW_ORIGIN = _row(
+    "access.control.allow.origin",
+    t.text,
+    "",
+    "Origins that may call from a browser, comma-separated, or *; empty switches CORS off.",
+)
+ACCESS_CONTROL_ALLOW_METHODS = _row(
+    "access.control.allow.methods",
+    t.text,
+    "",
+    "Methods that those origins may use; empty: GET,POST,HEAD,DELETE,OPTIONS.",
+)
+
+# -- producing
+# ----------------------------------------------------------------------------------------------
+
+PRODUCE_TIMEOUT_MS = _ours(
+    "produce.timeout.ms",
+    t.integer(1),
+    "30000",
+    "How long a produce request may take; a record that is not acknowledged by then has failed.",
+    importance="medium",
+)
+METADATA_TIMEOUT_MS = _ours(
+    "metadata.timeout.ms",
+    t.integer(1),
+    "5000",
+    "How long a look-up of brokers, topics or partitions, or the creation of a topic, may take.",
+)
+METADATA_MAX_AGE_MS = _ours(
+    "metadata.max.age.ms",
+    t.integer(0),
+    "2000",
+    "How long a topic is known to exist without asking again.",
+)
+
+# -- consuming
+# ----------------------------------------------------------------------------------------------
+
+CONSUMER_REQUEST_TIMEOUT_MS = _row(
+    "consumer.request.timeout.ms",
+    t.integer(0),
+    "1000",
+    "How long a read waits for its first record.",
+    importance="medium",
+)
+CONSUMER_REQUEST_MAX_BYTES = _row(
+    "consumer.request.max.bytes",
+    t.integer(1, 2**63 - 1),
+    "67108864",
+    "Largest sum of keys and values in one read, whatever its max_bytes says.",
+    importance="medium",
+)
+CONSUMER_INSTANCE_TIMEOUT_MS = _row(
+    "consumer.instance.timeout.ms",
+    t.integer(1),
+    "300000",
+    "How long an instance may go unused before it is closed.",
+)
+CONSUMER_JOIN_TIMEOUT_MS = _ours(
+    "consumer.join.timeout.ms",
+    t.integer(0),
+    "10000",
+    "How much longer a read may wait while its group has not yet assigned partitions.",
+)
+CONSUMER_COMMIT_TIMEOUT_MS = _ours(
+    "consumer.commit.timeout.ms", t.integer(1), "10000", "How long a commit may take."
+)
+CONSUMER_INSTANCES_MAX = _ours(
+    "consumer.instances.max",
+    t.integer(1, 900),
+    "200",
+    "Consumer instances of each worker; one more is answered 429. Each has some six threads.",
+)
+CONSUMER_LONG_POLLS_MAX = _ours(
+    "consumer.long.polls.max",
+    t.integer(0),
+    "0",
+    "Reads under way in each worker; one more is answered 429. 0: a quarter of the "
+    "threads stays free.",
+)
+CONSUMER_PINNING_LISTENERS = _ours(
+    "consumer.pinning.listeners",
+    t.boolean,
+    "false",
+    "Let each worker listen on a port of its own too (the first listener's and one "
+    "more, and so on), "
+    "and name it in base_uri: clients that follow base_uri save the relay.",
+)
+SIMPLECONSUMER_POOL_SIZE_MAX = _row(
+    "simpleconsumer.pool.size.max",
+    t.integer(0),
+    "25",
+    "Clients of each worker for reads of partitions without a consumer; 0: no limit.",
+    importance="medium",
+)
+SIMPLECONSUMER_POOL_TIMEOUT_MS = _row(
+    "simpleconsumer.pool.timeout.ms",
+    t.integer(0),
+    "1000",
+    "How long such a read waits for a client of the pool; 0: as long as the request may take.",
+)
+
+# -- settings of the reference that have no use here
+# ---------------------------------------------------------
+
+AUTHENTICATION_METHOD = _row(
+    "authentication.method",
+    t.one_of("NONE"),
+    "NONE",
+    "Only NONE: this server does not check who its clients are. Let nginx do it.",
+)
+_ignored("zookeeper.connect", "localhost:2181", "Kafka's own protocol is all that is needed")
+_ignored("producer.threads", "5", "one producer serves all requests of a worker")
+_ignored("consumer.threads", "1", "a read uses its request's thread, see server.threads")
+_ignored("consumer.iterator.timeout.ms", "1", "librdkafka reads without an iterator")
+_ignored("consumer.iterator.backoff.ms", "50", "a read is woken by its first record")
+_ignored("metric.reporters", "", "Java classes cannot be loaded")
+_ignored("metrics.jmx.prefix", "kafka.rest", "there is no JMX")
+_ignored("metrics.num.samples", "2", "there is no JMX")
+_ignored("metrics.sample.window.ms", "30000", "there is no JMX")
+_ignored("authentication.realm", "", "see authentication.method")
+_ignored("authentication.roles", "*", "see authentication.method")
+_HTTPS = "listeners are http, HTTPS belongs to the nginx in front"
+for _name, _default in {
+    "ssl.keystore.location": "",
+    "ssl.keystore.password": "",
+    "ssl.key.password": "",
+    "ssl.truststore.location": "",
+    "ssl.truststore.password": "",
+    "ssl.keystore.type": "JKS",
+    "ssl.truststore.type": "JKS",
+    "ssl.protocol": "TLS",
+    "ssl.provider": "",
+    "ssl.client.auth": "false",
+    "ssl.enabled.protocols": "",
+    "ssl.keymanager.algorithm": "",
+    "ssl.trustmanager.algorithm": "",
+    "ssl.endpoint.identification.algorithm": "",
+    "ssl.cipher.suites": "",
+}.items():
+    _ignored(_name, _default, _HTTPS)

@@ -1,0 +1,43 @@
+"""Packaging. Pins are ranges; each dependency says in one line why it is there."""
+
+from setuptools import find_packages, setup
+
+REQUIRES = [
+    "flask>=3.1,<4",  # the HTTP application
+    "gunicorn==27.0.*,>=27.0.1",  # the server; our worker class relies on this release line
+    "confluent-kafka>=2.16,<3",  # librdkafka; older ones leak, hang on close, or poll late
+    "msgspec>=0.22,<0.23",  # decodes a produce body in one pass and keeps the bytes of its values
+    "marshmallow>=4.4,<5",  # checks the small envelopes and names the wrong field
+    "avro>=1.12.1,<2",  # parses and validates Avro schemas
+    "requests>=2.34,<3",  # talks to the schema registry
+    "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
+    "click>=8.5,<9",  # the command line (comes with flask)
+]
+
+DEV = [
+    "fastavro>=1.13,<2",  # with confluent-kafka's own serializers, the second opinion on Avro
+    "hypothesis>=6.170,<7",  # generated paths, headers and bodies
+    "mypy>=2.4,<3",  # types, strict
+    "pytest>=9.2,<10",  # the tests
+    "ruff>=0.17,<0.18",  # lint and format
+    "types-requests>=2.33,<3",  # types of requests for mypy
+]
+
+setup(
+    name="kafka-rest",
+    version="1.0.0",
+    description="Kafka REST Proxy: HTTP in, Kafka out, wire-compatible with the reference API",
+    license="Apache-2.0",
+    packages=find_packages(include=["kafka_rest", "kafka_rest.*"]),
+    package_data={"kafka_rest": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=REQUIRES,
+    extras_require={"dev": DEV},
+    entry_points={
+        "console_scripts": [
+            "kafka-rest=kafka_rest.server.cli:main",
+            "kafka-rest-start=kafka_rest.server.cli:start",
+            "kafka-rest-stop=kafka_rest.server.cli:stop",
+        ]
+    },
+)

@@ -1,0 +1,185 @@
+"""Stand-ins for confluent-kafka's clients: just what the project calls, driven by the test."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+
+class FakeClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class FakeMessage:
+    """A message, or an error that comes as one."""
+
+    def __init__(
+        self,
+        topic: str = "t",
+        partition: int = 0,
+        offset: int = 0,
+        key: bytes | None = None,
+        value: bytes | None = b"v",
+        error: KafkaError | None = None,
+    ) -> None:
+        self._fields = topic, partition, offset, key, value, error
+
+    def topic(self) -> str:
+        return self._fields[0]
+
+    def partition(self) -> int:
+        return self._fields[1]
+
+    def offset(self) -> int:
+        return self._fields[2]
+
+    def key(self) -> bytes | None:
+        return self._fields[3]
+
+    def value(self) -> bytes | None:
+        return self._fields[4]
+
+    def error(self) -> KafkaError | None:
+        return self._fields[5]
+
+
+class FakeConsumer:
+    """A consumer with a queue of messages and events (callables), served in order as librdkafka
+    does.
+    """
+
+    def __init__(self, config: dict[str, Any], clock: FakeClock) -> None:
+        self.config, self._clock = config, clock
+        self.queue: deque[FakeMessage | Callable[[], None]] = deque()
+        self.assigned: list[KafkaTopicPartition] = []
+        self.stored: list[KafkaTopicPartition] = []
+        self.commits: list[list[KafkaTopicPartition]] = []
+        self.commit_error: KafkaError | None = None
+        self.answers_commits = True
+        self.paused = False
+        self._dropped: deque[FakeMessage] = deque()
+        self.closed = threading.Event()
+        self.close_gate = threading.Event()
+        self.close_gate.set()
+
+    def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
+        self.topics, self._on_assign, self._on_revoke = topics, on_assign, on_revoke
+
+    def assign_now(self, *partitions: int, topic: str = "t") -> None:
+        """Queue an assignment."""
+        found = [KafkaTopicPartition(topic, p) for p in partitions]
+
+        def event() -> None:
+            self.assigned += found
+            self._on_assign(self, found)
+
+        self.queue.append(event)
+
+    def revoke_now(self, *partitions: int, topic: str = "t") -> None:
+        """Queue a revocation."""
+        found = [KafkaTopicPartition(topic, p) for p in partitions]
+
+        def event() -> None:
+            self.assigned = [a for a in self.assigned if a not in found]
+            self._on_revoke(self, found)
+
+        self.queue.append(event)
+
+    def poll(self, timeout: float) -> FakeMessage | None:
+        assert not self.closed.is_set(), "polled after close"
+        if self.paused:
+            # librdkafka drops what is queued for a paused partition and fetches it again on resume.
+            while self.queue and isinstance(self.queue[0], FakeMessage):
+                self._dropped.append(self.queue.popleft())
+        if not self.queue:
+            self._clock.advance(timeout)
+            return None
+        found = self.queue.popleft()
+        if isinstance(found, FakeMessage):
+            return found
+        found()
+        return None
+
+    def consume(self, count: int, timeout: float) -> list[FakeMessage]:
+        found: list[FakeMessage] = []
+        while len(found) < count and (message := self.poll(0)) is not None:
+            found.append(message)
+        return found
+
+    def assignment(self) -> list[KafkaTopicPartition]:
+        return self.assigned
+
+    def pause(self, partitions: list[KafkaTopicPartition]) -> None:
+        self.paused = True
+
+    def resume(self, partitions: list[KafkaTopicPartition]) -> None:
+        self.paused = False
+        self.queue.extendleft(reversed(self._dropped))
+        self._dropped.clear()
+
+    def store_offsets(self, offsets: list[KafkaTopicPartition]) -> None:
+        self.stored += offsets
+
+    def commit(self, offsets: list[KafkaTopicPartition], asynchronous: bool) -> None:
+        assert asynchronous, "a synchronous commit has no time-out"
+        if self.commit_error is not None and self.commit_error.code() == KafkaError._STATE:
+            raise KafkaException(self.commit_error)
+        self.commits.append(offsets)
+        if self.answers_commits:
+            self.queue.append(lambda: self.config["on_commit"](self.commit_error, offsets))
+
+    def close(self) -> None:
+        self.close_gate.wait(5)
+        self.closed.set()
+
+
+class FakeProducer:
+    """A producer whose reports the test gives, on its own thread or the poller's."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.produced: list[tuple[str, bytes | None, bytes | None, int]] = []
+        self.pending: deque[tuple[Any, FakeMessage]] = deque()
+        self.room = 1_000_000
+        self.refuses: dict[int, Exception] = {}
+        self.reports = True
+        self._offset = 0
+
+    def produce(
+        self, topic: str, value: bytes | None, key: bytes | None, partition: int, on_delivery: Any
+    ) -> None:
+        if len(self.produced) in self.refuses:
+            raise self.refuses.pop(len(self.produced))
+        if len(self.pending) >= self.room:
+            raise BufferError("Local: Queue full")
+        self.produced.append((topic, value, key, partition))
+        message = FakeMessage(topic, max(partition, 0), self._offset)
+        self._offset += 1
+        self.pending.append((on_delivery, message))
+
+    def poll(self, timeout: float) -> int:
+        if not self.reports or not self.pending:
+            threading.Event().wait(min(timeout, 0.001))
+            return 0
+        on_delivery, message = self.pending.popleft()
+        on_delivery(None, message)
+        return 1
+
+    def flush(self, timeout: float) -> int:
+        return 0
+
+    def __len__(self) -> int:
+        return len(self.pending)

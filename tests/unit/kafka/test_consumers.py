@@ -1,0 +1,338 @@
+"""One consumer instance: what a read returns, keeps, counts and commits."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from kafka_rest import errors
+from kafka_rest.kafka.consumers import (
+    IDLE_CARRY_COUNT,
+    ConsumerInstance,
+    InstanceDescription,
+    ReadLimits,
+)
+from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage
+
+UNLIMITED = 1 << 40
+
+
+class Bench:
+    """An instance on a fake consumer and a fake clock."""
+
+    def __init__(self, auto_commit: bool = False) -> None:
+        self.clock = FakeClock()
+        self.draining = threading.Event()
+        description = InstanceDescription("g", "i", "binary", "smallest", auto_commit)
+        made: list[FakeConsumer] = []
+
+        def make(config: dict[str, Any]) -> Any:
+            made.append(FakeConsumer(config, self.clock))
+            return made[0]
+
+        self.instance = ConsumerInstance(description, {}, self.draining, make, self.clock)
+        self.consumer = made[0]
+
+    def subscribed(self, *partitions: int) -> "Bench":
+        """Subscribed to t and given these partitions."""
+        self.instance.subscribe_once(("t",), self.deadline())
+        self.consumer.assign_now(*(partitions or (0,)))
+        return self
+
+    def deadline(self, seconds: float = 10.0) -> Deadline:
+        return Deadline(seconds, self.clock)
+
+    def add(self, *records: tuple[int, int, bytes]) -> None:
+        """Queue (partition, offset, value) records."""
+        for partition, offset, value in records:
+            self.consumer.queue.append(FakeMessage("t", partition, offset, None, value))
+
+    def read(
+        self,
+        max_bytes: int = UNLIMITED,
+        decode: Callable[[ConsumedRecord], Any] = lambda record: record.offset,
+    ) -> list[Any]:
+        limits = ReadLimits(max_bytes, 1.0, self.deadline(10.0))
+        return self.instance.read(limits, decode, self.deadline())
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench().subscribed()
+
+
+def test_read_returns_all_that_is_there(bench: Bench) -> None:
+    bench.add((0, 0, b"a"), (0, 1, b"b"), (0, 2, b"c"))
+    assert bench.read() == [0, 1, 2]
+
+
+def test_read_keeps_what_does_not_fit(bench: Bench) -> None:
+    bench.add(*((0, n, b"x" * 511) for n in range(4)))
+    assert bench.read(max_bytes=1024) == [0, 1]
+    assert bench.read(max_bytes=512) == [2]
+    assert bench.read(max_bytes=512) == [3]
+
+
+def test_read_returns_a_record_that_is_larger_than_the_limit(bench: Bench) -> None:
+    bench.add((0, 0, b"x" * 5000), (0, 1, b"y"))
+    assert bench.read(max_bytes=10) == [0]
+    assert bench.read(max_bytes=10) == [1]
+
+
+def test_every_record_arrives_once_and_in_order_whatever_the_limit(bench: Bench) -> None:
+    bench.add(*((0, n, b"x" * 5000) for n in range(100)))
+    got: list[int] = []
+    while len(got) < 100:
+        got += bench.read(max_bytes=10_000)
+    assert got == list(range(100))
+
+
+def test_read_answers_as_soon_as_there_is_data(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    start = bench.clock.now
+    bench.read()
+    assert bench.clock.now == start
+
+
+def test_empty_read_ends_at_its_deadline(bench: Bench) -> None:
+    start = bench.clock.now
+    assert bench.read() == []
+    assert bench.clock.now - start == pytest.approx(1.0)
+
+
+def test_time_to_join_does_not_count_as_reading_time() -> None:
+    bench = Bench()
+    bench.instance.subscribe_once(("t",), bench.deadline())
+    start = bench.clock.now
+
+    def joining() -> None:
+        bench.clock.advance(0.1)
+        if bench.clock.now - start < 3:
+            bench.consumer.queue.append(joining)
+        else:
+            bench.consumer.assign_now(0)
+            bench.add((0, 0, b"late"))
+
+    bench.consumer.queue.append(joining)
+    assert bench.read() == [0]
+
+
+def test_read_gives_up_when_the_group_never_assigns() -> None:
+    bench = Bench()
+    bench.instance.subscribe_once(("t",), bench.deadline())
+    start = bench.clock.now
+    assert bench.read() == []
+    assert bench.clock.now - start == pytest.approx(10.0)
+
+
+def test_undecodable_record_ends_the_read_before_it_and_stays(bench: Bench) -> None:
+    bench.add((0, 0, b"good"), (0, 1, b"bad"), (0, 2, b"good"))
+
+    def decode(record: ConsumedRecord) -> int:
+        if record.value == b"bad":
+            raise errors.KafkaFailure("undecodable")
+        return record.offset
+
+    assert bench.read(decode=decode) == [0]
+    for _ in range(2):
+        with pytest.raises(errors.KafkaFailure):
+            bench.read(decode=decode)
+    assert bench.read() == [1, 2]
+
+
+def test_commit_covers_exactly_what_was_returned(bench: Bench) -> None:
+    bench.add(*((0, n, b"x" * 100) for n in range(5)))
+    assert bench.read(max_bytes=250) == [0, 1]
+    assert bench.instance.commit(bench.deadline()) == {TopicPartition("t", 0): 2}
+    assert [(p.partition, p.offset) for p in bench.consumer.commits[0]] == [(0, 2)]
+
+
+def test_failed_read_is_not_committed(bench: Bench) -> None:
+    bench.add((0, 0, b"bad"))
+
+    def decode(record: ConsumedRecord) -> int:
+        raise errors.KafkaFailure("undecodable")
+
+    with pytest.raises(errors.KafkaFailure):
+        bench.read(decode=decode)
+    assert bench.instance.commit(bench.deadline()) == {}
+    assert bench.consumer.commits == []
+
+
+def test_commit_of_nothing_asks_nobody(bench: Bench) -> None:
+    assert bench.instance.commit(bench.deadline()) == {}
+    assert bench.consumer.commits == []
+
+
+def test_commit_without_an_answer_ends_at_its_deadline(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    bench.read()
+    bench.consumer.answers_commits = False
+    start = bench.clock.now
+    with pytest.raises(errors.KafkaRetriable):
+        bench.instance.commit(bench.deadline(5))
+    assert bench.clock.now - start == pytest.approx(5.0, abs=0.2)
+
+
+def test_refused_commit_is_told_and_wedges_nothing(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    bench.read()
+    bench.consumer.commit_error = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    with pytest.raises(errors.KafkaFailure):
+        bench.instance.commit(bench.deadline())
+    bench.consumer.commit_error = None
+    bench.add((0, 1, b"b"))
+    assert bench.read() == [1]
+    assert bench.instance.commit(bench.deadline()) == {TopicPartition("t", 0): 2}
+
+
+def test_records_that_arrive_during_a_commit_are_kept(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    bench.read()
+    bench.add((0, 1, b"b"), (0, 2, b"c"))
+    bench.instance.commit(bench.deadline())
+    assert bench.read() == [1, 2]
+
+
+def test_revoked_partition_is_neither_returned_nor_committed() -> None:
+    bench = Bench().subscribed(0, 1)
+    bench.add((0, 0, b"a"), (1, 0, b"b"))
+    assert sorted(bench.read()) == [0, 0]
+    bench.add((0, 1, b"x" * 600), (1, 1, b"x" * 600))
+    assert bench.read(max_bytes=700) == [1]
+    bench.consumer.revoke_now(1)
+    bench.instance.tick()
+    assert bench.read() == []
+    assert bench.instance.commit(bench.deadline()) == {TopicPartition("t", 0): 2}
+
+
+def test_partition_lost_within_a_read_is_not_committed(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    bench.consumer.revoke_now(0)
+    assert bench.read() == [0]
+    assert bench.instance.commit(bench.deadline()) == {}
+
+
+def test_auto_commit_stores_what_was_returned_and_no_more() -> None:
+    bench = Bench(auto_commit=True).subscribed()
+    bench.add((0, 0, b"x" * 100), (0, 1, b"x" * 100))
+    assert bench.read(max_bytes=120) == [0]
+    assert [(p.partition, p.offset) for p in bench.consumer.stored] == [(0, 1)]
+
+
+def test_idle_instance_serves_its_group(bench: Bench) -> None:
+    bench.instance.tick()
+    bench.consumer.revoke_now(0)
+    bench.instance.tick()
+    assert bench.consumer.assigned == []
+
+
+def test_idle_instance_stops_fetching_and_still_serves_its_group(bench: Bench) -> None:
+    count = IDLE_CARRY_COUNT * 3
+    bench.add(*((0, n, b"v") for n in range(count)))
+    for _ in range(count):
+        bench.instance.tick()
+    assert bench.consumer.paused
+    assert bench.read() == list(range(count))
+    assert not bench.consumer.paused
+
+
+def test_second_subscription_is_refused(bench: Bench) -> None:
+    with pytest.raises(errors.AlreadySubscribed):
+        bench.instance.subscribe_once(("other",), bench.deadline())
+    bench.instance.subscribe_once(("t",), bench.deadline())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._MAX_POLL_EXCEEDED],
+)
+def test_errors_that_mean_no_data_yet_are_not_failures(bench: Bench, code: int) -> None:
+    bench.consumer.queue.append(FakeMessage(error=KafkaError(code)))
+    bench.add((0, 0, b"a"))
+    assert bench.read() == [0]
+
+
+def test_refused_topic_is_told(bench: Bench) -> None:
+    bench.consumer.queue.append(
+        FakeMessage(error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    )
+    with pytest.raises(errors.TopicForbidden):
+        bench.read()
+
+
+def test_lost_brokers_are_told_only_when_nothing_came(bench: Bench) -> None:
+    trouble = FakeMessage(error=KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    bench.consumer.queue.append(trouble)
+    bench.add((0, 0, b"a"))
+    assert bench.read() == [0]
+    bench.consumer.queue.append(trouble)
+    with pytest.raises(errors.KafkaRetriable):
+        bench.read()
+
+
+def test_draining_ends_a_read_with_what_it_has(bench: Bench) -> None:
+    bench.draining.set()
+    start = bench.clock.now
+    assert bench.read() == []
+    assert bench.clock.now == start
+
+
+def test_closed_instance_is_not_found(bench: Bench) -> None:
+    assert bench.instance.close(Deadline(5))
+    assert bench.consumer.closed.is_set()
+    with pytest.raises(errors.InstanceNotFound):
+        bench.instance.commit(Deadline(0))
+
+
+def test_close_that_hangs_is_bounded(bench: Bench) -> None:
+    bench.consumer.close_gate.clear()
+    assert not bench.instance.close(Deadline(0.05))
+    bench.consumer.close_gate.set()
+    assert bench.consumer.closed.wait(5)
+
+
+def test_close_waits_for_the_reader_and_ends_it() -> None:
+    bench = Bench().subscribed()
+    reading, finish = threading.Event(), threading.Event()
+
+    def decode(record: ConsumedRecord) -> int:
+        reading.set()
+        finish.wait(5)
+        return record.offset
+
+    bench.add((0, 0, b"a"))
+    got: list[Any] = []
+    reader = threading.Thread(target=lambda: got.append(bench.read(decode=decode)))
+    reader.start()
+    assert reading.wait(5)
+    closer = threading.Thread(target=bench.instance.close, args=(Deadline(5),))
+    closer.start()
+    assert not bench.consumer.closed.is_set()
+    finish.set()
+    reader.join(5)
+    closer.join(5)
+    assert got == [[0]]
+    assert bench.consumer.closed.is_set()
+
+
+def test_call_to_a_busy_instance_ends_at_its_deadline() -> None:
+    bench = Bench().subscribed()
+    reading, finish = threading.Event(), threading.Event()
+
+    def decode(record: ConsumedRecord) -> int:
+        reading.set()
+        finish.wait(5)
+        return record.offset
+
+    bench.add((0, 0, b"a"))
+    reader = threading.Thread(target=bench.read, kwargs={"decode": decode})
+    reader.start()
+    assert reading.wait(5)
+    with pytest.raises(errors.KafkaRetriable):
+        bench.instance.commit(Deadline(0.01))
+    finish.set()
+    reader.join(5)

@@ -1,0 +1,143 @@
+"""The consumer instances of a worker: names, ends, expiry, bounds."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kafka_rest import errors
+from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription
+from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
+from kafka_rest.records import Deadline
+from tests.unit.fakes import FakeClock, FakeConsumer
+
+IDLE_SECONDS = 300.0
+
+
+class Bench:
+    """Instances on fake consumers and a fake clock."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.consumers: list[FakeConsumer] = []
+        self.making = threading.Event()
+        self.making.set()
+        limits = InstanceLimits(count=3, idle_seconds=IDLE_SECONDS, close_seconds=1.0)
+        self.instances = ConsumerInstances(self._make, limits, self.clock)
+
+    def _make(self, description: InstanceDescription) -> ConsumerInstance:
+        self.making.wait(5)
+        if description.name == "bad":
+            raise errors.InvalidConsumerConfig("bad")
+
+        def client(config: dict[str, Any]) -> Any:
+            self.consumers.append(FakeConsumer(config, self.clock))
+            return self.consumers[-1]
+
+        return ConsumerInstance(description, {}, threading.Event(), client, self.clock)
+
+    def create(self, name: str, group: str = "g") -> ConsumerInstance:
+        return self.instances.create(InstanceDescription(group, name, "binary", "smallest", False))
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.instances.close(Deadline(2))
+
+
+def test_name_is_unique_in_its_group_only(bench: Bench) -> None:
+    bench.create("a")
+    bench.create("a", group="other")
+    with pytest.raises(errors.InstanceExists):
+        bench.create("a")
+
+
+def test_conflict_says_how_idle_the_other_is(bench: Bench) -> None:
+    bench.create("a")
+    bench.clock.advance(42)
+    with pytest.raises(errors.InstanceExists, match="42 s ago"):
+        bench.create("a")
+
+
+def test_name_is_free_at_once_after_delete(bench: Bench) -> None:
+    bench.create("a")
+    bench.instances.delete("g", "a")
+    assert bench.consumers[0].closed.is_set()
+    bench.create("a")
+
+
+def test_name_of_a_failed_creation_is_released(bench: Bench) -> None:
+    for _ in range(5):
+        with pytest.raises(errors.InvalidConsumerConfig):
+            bench.create("bad")
+    assert len(bench.instances) == 0
+
+
+def test_name_is_reserved_while_the_instance_is_made(bench: Bench) -> None:
+    bench.making.clear()
+    maker = threading.Thread(target=bench.create, args=("a",))
+    maker.start()
+    while not len(bench.instances):
+        pass
+    with pytest.raises(errors.InstanceExists):
+        bench.create("a")
+    with pytest.raises(errors.InstanceNotFound, match="still being made"):
+        bench.instances.get("g", "a")
+    bench.making.set()
+    maker.join(5)
+    assert bench.instances.get("g", "a").description.name == "a"
+
+
+def test_instance_too_many_is_refused_with_a_hint(bench: Bench) -> None:
+    for name in "abc":
+        bench.create(name)
+    with pytest.raises(errors.TooManyRequests, match=r"consumer\.instances\.max") as refused:
+        bench.create("d")
+    assert refused.value.headers == {"Retry-After": "1"}
+
+
+def test_unused_instance_expires_and_says_so(bench: Bench) -> None:
+    bench.create("a")
+    bench.clock.advance(IDLE_SECONDS + 1)
+    bench.instances.expire()
+    assert bench.consumers[0].closed.wait(5)
+    with pytest.raises(errors.InstanceNotFound, match="expired after 300000 ms"):
+        bench.instances.get("g", "a")
+
+
+def test_used_instance_does_not_expire(bench: Bench) -> None:
+    instance = bench.create("a")
+    bench.clock.advance(IDLE_SECONDS - 1)
+    instance.commit(Deadline(1, bench.clock))
+    bench.clock.advance(2)
+    bench.instances.expire()
+    assert bench.instances.get("g", "a") is instance
+
+
+def test_ticking_is_no_use(bench: Bench) -> None:
+    bench.create("a")
+    for _ in range(int(IDLE_SECONDS) + 1):
+        bench.clock.advance(1)
+        bench.instances.tick()
+    bench.instances.expire()
+    with pytest.raises(errors.InstanceNotFound):
+        bench.instances.get("g", "a")
+
+
+def test_unknown_instance_says_what_is_known(bench: Bench) -> None:
+    with pytest.raises(errors.InstanceNotFound, match="since this worker started"):
+        bench.instances.get("g", "never")
+    bench.create("a")
+    bench.instances.delete("g", "a")
+    with pytest.raises(errors.InstanceNotFound, match="deleted by a client"):
+        bench.instances.delete("g", "a")
+
+
+def test_close_closes_every_client(bench: Bench) -> None:
+    for name in "abc":
+        bench.create(name)
+    bench.instances.close(Deadline(5))
+    assert all(consumer.closed.is_set() for consumer in bench.consumers)

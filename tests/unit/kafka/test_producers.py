@@ -1,0 +1,146 @@
+"""The shared producer: one answer per request, in order, whatever happens to the records."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_rest.core.latch import Latch
+from kafka_rest.kafka.producers import DeliveryBatch, SharedProducer, Target
+from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord
+from tests.unit.fakes import FakeMessage, FakeProducer
+
+TARGET = Target("t", None, 3)
+
+
+class Bench:
+    """A shared producer on a fake client."""
+
+    def __init__(self) -> None:
+        made: list[FakeProducer] = []
+
+        def make(config: dict[str, Any]) -> Any:
+            made.append(FakeProducer(config))
+            return made[0]
+
+        self.producer = SharedProducer({}, make)
+        self.client = made[0]
+
+    def send(
+        self, records: list[ProduceRecord], target: Target = TARGET, seconds: float = 5.0
+    ) -> list[DeliveryReport]:
+        latch: Latch[list[DeliveryReport]] = Latch()
+        deadline = Deadline(seconds)
+        return latch.wait(self.producer.send(target, records, deadline, latch.set), deadline)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.producer.close(Deadline(1))
+
+
+def values(count: int) -> list[ProduceRecord]:
+    return [ProduceRecord(None, b"%d" % n) for n in range(count)]
+
+
+def test_reports_come_in_the_order_of_the_records(bench: Bench) -> None:
+    reports = bench.send(values(50))
+    assert [r.offset for r in reports] == list(range(50))
+    assert all(r.error_code is None for r in reports)
+
+
+def test_path_partition_holds_for_all_and_own_partition_for_one(bench: Bench) -> None:
+    bench.send([ProduceRecord(None, b"a", 1), ProduceRecord(None, b"b")])
+    bench.send(values(1), Target("t", 2, 3))
+    assert [p[3] for p in bench.client.produced] == [1, -1, 2]
+
+
+def test_record_for_a_missing_partition_fails_alone(bench: Bench) -> None:
+    reports = bench.send([ProduceRecord(None, b"a", 0), ProduceRecord(None, b"b", 3)])
+    assert reports[0].error_code is None
+    assert reports[1].error_code == 40402
+    assert len(bench.client.produced) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(KafkaError.MSG_SIZE_TOO_LARGE, 50002), (KafkaError._MSG_TIMED_OUT, 50003)],
+)
+def test_local_refusal_is_a_report(bench: Bench, code: int, expected: int) -> None:
+    bench.client.refuses[1] = KafkaException(KafkaError(code))
+    reports = bench.send(values(3))
+    assert [r.error_code for r in reports] == [None, expected, None]
+    assert reports[1].error
+
+
+def test_full_queue_is_a_retriable_error_at_the_deadline(bench: Bench) -> None:
+    bench.client.reports = False
+    bench.client.room = 1
+    reports = bench.send(values(2), seconds=0.05)
+    assert [r.error_code for r in reports] == [50003, 50003]
+    bench.client.reports = True
+
+
+def test_queue_that_empties_in_time_loses_nothing(bench: Bench) -> None:
+    bench.client.room = 2
+    reports = bench.send(values(20))
+    assert [r.error_code for r in reports] == [None] * 20
+
+
+def test_record_without_a_report_says_that_its_fate_is_open(bench: Bench) -> None:
+    bench.client.reports = False
+    reports = bench.send(values(1), seconds=0.05)
+    assert reports[0].error_code == 50003
+    assert "may or may not" in str(reports[0].error)
+    bench.client.reports = True
+
+
+def test_empty_batch_does_not_wait(bench: Bench) -> None:
+    done: list[list[DeliveryReport]] = []
+    batch = bench.producer.send(TARGET, [], Deadline(5), done.append)
+    batch.expire()
+    assert done == [[]]
+
+
+def test_completion_is_told_once_however_many_bring_it_about() -> None:
+    done: list[list[DeliveryReport]] = []
+    batch = DeliveryBatch(1, done.append)
+    batch.on_delivery(0, None, FakeMessage(offset=7))  # type: ignore[arg-type]
+    batch.expire()
+    batch.expire()
+    assert done == [[DeliveryReport(0, 7)]]
+
+
+def test_late_local_failure_completes_a_batch_whose_reports_are_all_in() -> None:
+    done: list[list[DeliveryReport]] = []
+    batch = DeliveryBatch(2, done.append)
+    batch.on_delivery(0, None, FakeMessage(offset=7))  # type: ignore[arg-type]
+    assert not done
+    batch.fail(1, DeliveryReport(None, None, 50003, "full"))
+    assert [r.error_code for r in done[0]] == [None, 50003]
+
+
+def test_callback_that_raises_does_not_end_the_poller(bench: Bench) -> None:
+    raised = threading.Event()
+
+    def broken(_reports: list[DeliveryReport]) -> None:
+        raised.set()
+        raise RuntimeError("broken")
+
+    bench.producer.send(TARGET, values(1), Deadline(5), broken)
+    assert raised.wait(5)
+    assert bench.send(values(1))[0].error_code is None
+
+
+def test_vague_time_out_names_the_trouble_behind_it(bench: Bench) -> None:
+    bench.client.config["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
+    bench.client.refuses[0] = KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
+    assert "wrong password" in str(bench.send(values(1))[0].error)
+
+
+def test_producer_never_creates_topics(bench: Bench) -> None:
+    assert bench.client.config["allow.auto.create.topics"] is False
