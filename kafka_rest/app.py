@@ -70,7 +70,9 @@ class _RawPath:
         # One trailing slash says nothing; the router would tell some of them apart.
         if path.endswith("/") and len(path) > 1:
             path = path[:-1]
-        environ["PATH_INFO"] = environ[PATH] = path
+        environ[PATH] = path
+        # The router drops empty segments at the start, which name no resource here.
+        environ["PATH_INFO"] = f"/%2F{path[2:]}" if path.startswith("//") else path
         inner: Iterable[bytes] = self._inner(environ, start_response)
         return inner
 

@@ -30,6 +30,13 @@ def validate(schema_type: str, text: str, references: Mapping[str, str]) -> None
             raise InvalidSchema(f"it is not JSON: {error}") from error
 
 
+def canonical(schema_type: str, text: str, references: Mapping[str, str]) -> str:
+    """A text that two spellings of the same schema share."""
+    if schema_type == "AVRO":
+        return str(_parse((text, references)))
+    return json.dumps(json.loads(text)) if schema_type == "JSON" else text
+
+
 def avro_problem(level: str, new: WithReferences, old: WithReferences) -> str:
     """Why the new schema may not follow the old one at a compatibility level; "" if it may."""
     problems: list[str] = []

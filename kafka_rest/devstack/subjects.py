@@ -4,7 +4,6 @@ compatibility levels.
 Plain values under one lock; not for HTTP. Errors carry the real registry's codes.
 """
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,14 +60,6 @@ class Registered(NamedTuple):
             body["references"] = [r._asdict() for r in self.references]
         return body
 
-    @property
-    def identity(self) -> tuple[str, str, tuple[Reference, ...]]:
-        """What makes two schemas the same: white space does not tell them apart."""
-        text = self.text
-        if self.schema_type != "PROTOBUF":
-            text = json.dumps(json.loads(text), separators=(",", ":"))
-        return self.schema_type, text, self.references
-
 
 @dataclass
 class Version:
@@ -105,7 +96,7 @@ class Subjects:
         """Register a schema under a subject, or find it there; its id."""
         with self._lock:
             self._validate(schema)
-            identity = schema.identity
+            identity = self._identity(schema)
             subject = self._subjects.setdefault(name, Subject())
             known = self._ids.get(identity)
             if any(subject.versions[n].schema_id == known for n in subject.live):
@@ -128,7 +119,7 @@ class Subjects:
         with self._lock:
             subject = self._subject(name)
             self._validate(schema)
-            known = self._ids.get(schema.identity)
+            known = self._ids.get(self._identity(schema))
             for number in subject.live:
                 if subject.versions[number].schema_id == known:
                     return number, subject.versions[number].schema_id
@@ -250,6 +241,11 @@ class Subjects:
                             42206,
                             f"One or more references exist to the schema {name} version {number}",
                         )
+
+    def _identity(self, schema: Registered) -> tuple[str, str, tuple[Reference, ...]]:
+        """What makes two schemas the same: white space and short forms do not tell them apart."""
+        text = compatibility.canonical(schema.schema_type, schema.text, self._texts(schema))
+        return schema.schema_type, text, schema.references
 
     def _validate(self, schema: Registered) -> None:
         compatibility.validate(schema.schema_type, schema.text, self._texts(schema))

@@ -23,6 +23,9 @@ def encode(text: bytes) -> bytes:
         text = _unescaped(text) if b"\\" in text else text[1:-1]
     elif text[:1] in b"{[":
         raise ConversionError("it is not a string")
+    if len(text) % 4:
+        # Too much padding behind complete groups would pass.
+        raise ConversionError("Incorrect padding")
     try:
         return a2b_base64(text, strict_mode=True)
     except Error as error:

@@ -95,6 +95,7 @@ class Server:
             # Trusted proxies are the application's matter: nothing here may change scheme or
             # address.
             "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
             "preload_app": False,
             "proc_name": "kafka-rest",
             "pidfile": os.path.join(self.run_dir, PID_FILE),

@@ -221,6 +221,9 @@ def _compare(
 
 
 def _blank(value: Any, dotted: str) -> None:
+    if not dotted:
+        # The whole answer: its recording holds <<any>>.
+        return
     head, _, rest = dotted.partition(".")
     if isinstance(value, list):
         keys: list[Any] = list(range(len(value))) if head == "*" else [int(head)]

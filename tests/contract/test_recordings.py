@@ -1,0 +1,83 @@
+"""The reference's recorded exchanges against our server.
+
+Left out here are the recordings that run into a row of docs/compatibility.md: what we do instead
+is in test_deviations.py. The embedded broker cannot do everything that a recording needs.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.contract.recording import Recording, deviations, recordings
+from tests.stack import Proxy, Stack
+
+FOLDER = Path(__file__).parent / "recordings"
+
+# What a mock cluster cannot do, and so only a real broker can show.
+BROKER_ONLY = {
+    "v1-topics-get-configs": "it has no topic configs",
+    "v1-produce-binary-auto-create": "it creates topics with four partitions",
+    "v1-produce-binary-auto-create-partition": "it creates topics with four partitions",
+    "v1-config-passthrough-too-large": "it takes records of any size",
+}
+AT_A_TIME = 8
+CONFIGS = sorted(path.name for path in (FOLDER / "v1-config").iterdir())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The recordings that this lane can run."""
+    lane = metafunc.config.getoption("--lane")
+
+    def runs(path: Path) -> bool:
+        impossible = lane == "embedded" and path.stem in BROKER_ONLY
+        return not (deviations(path) or impossible)
+
+    if "recording" in metafunc.fixturenames:
+        paths = [path for path in recordings(FOLDER / "v1") if runs(path)]
+        metafunc.parametrize("recording", paths, ids=lambda path: path.stem)
+    if "config_recording" in metafunc.fixturenames:
+        pairs = [
+            (config, path)
+            for config in CONFIGS
+            for path in recordings(FOLDER / "v1-config" / config)
+            if runs(path)
+        ]
+        ids = [path.stem for _, path in pairs]
+        metafunc.parametrize(
+            ("configured", "config_recording"), pairs, ids=ids, indirect=["configured"]
+        )
+
+
+@pytest.fixture(scope="module")
+def configured(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Proxy]:
+    """A proxy with the settings of a folder of recordings."""
+    text = (FOLDER / "v1-config" / request.param / "settings.properties").read_text()
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    with Proxy(stack, settings, workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def answers(
+    request: pytest.FixtureRequest, proxy: Proxy
+) -> Iterator[dict[Path, "Future[list[str]]"]]:
+    """The recordings of this module, several at a time: most of their time is spent waiting."""
+    wanted = [
+        item.callspec.params["recording"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and "recording" in item.callspec.params
+    ]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {path: pool.submit(Recording(path, proxy).differences) for path in wanted}
+
+
+def test_answers_as_recorded(recording: Path, answers: dict[Path, "Future[list[str]]"]) -> None:
+    assert answers[recording].result(120) == []
+
+
+def test_answers_as_recorded_with_settings(config_recording: Path, configured: Proxy) -> None:
+    assert Recording(config_recording, configured).differences() == []
