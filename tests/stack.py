@@ -226,13 +226,21 @@ class Proxy:
         """GET a path."""
         return self.request("GET", path, headers={"Accept": accept} if accept else None)
 
-    def produce(self, topic: str, records: list[Any], fmt: str = "binary", **more: Any) -> Reply:
+    def produce(
+        self,
+        topic: str,
+        records: list[Any],
+        fmt: str = "binary",
+        timeout: float = 60.0,
+        **more: Any,
+    ) -> Reply:
         """Produce records to a topic in a v1 format."""
         return self.request(
             "POST",
             f"/topics/{topic}",
             {"records": records, **more},
             {"Content-Type": f"application/vnd.kafka.{fmt}.v1+json"},
+            timeout,
         )
 
     def create_consumer(self, group: str | None = None, **options: Any) -> str:

@@ -94,6 +94,10 @@ class Call:
                 host = f"{host}:{port}"
         if name := self.settings[s.HOST_NAME]:
             host = f"{name}:{self.settings[s.PORT]}" if _port_of(host) else name
+        if self.settings[s.CONSUMER_PINNING_LISTENERS]:
+            # The instance's own worker, so that a client that follows the URI needs no relay.
+            own = s.pinned_port(self.settings, self.clients.slot)
+            host = f"{host.removesuffix(_port_of(host)).removesuffix(':')}:{own}"
         return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}{prefix}"
 
 

@@ -54,6 +54,8 @@ class MockCluster:
         # Without a controller, admin calls wait for their time-out instead of failing at once.
         mock.set_controller(self._cluster, 1)
         self.bootstrap: str = mock.bootstraps(self._cluster).decode()
+        self._count = brokers
+        self._down: set[int] = set()
         self._fixed: dict[int, tuple[int, int]] = {}
         if port:
             self._fix_ports(port)
@@ -93,14 +95,16 @@ class MockCluster:
 
     def set_down(self, broker: int = ALL_BROKERS) -> int:
         """Close a broker's connections and refuse new ones."""
+        self._down |= self._numbers(broker)
         return int(mock.broker_down(self._cluster, broker))
 
     def set_up(self, broker: int = ALL_BROKERS) -> int:
         """Let a broker answer again, on its fixed port if it has one."""
         result = int(mock.broker_up(self._cluster, broker))
-        for number, (ephemeral, port) in self._fixed.items():
-            if broker in (ALL_BROKERS, number):
-                _replace_listener(ephemeral, port)
+        # Only one that was down has made itself a new listener.
+        for number in self._numbers(broker) & self._down & self._fixed.keys():
+            _replace_listener(*self._fixed[number])
+        self._down -= self._numbers(broker)
         self.set_rtt(0)
         return result
 
@@ -120,6 +124,9 @@ class MockCluster:
         """End the cluster."""
         mock.cluster_destroy(self._cluster)
         mock.client_destroy(self._client)
+
+    def _numbers(self, broker: int) -> set[int]:
+        return set(range(1, self._count + 1)) if broker == ALL_BROKERS else {broker}
 
     def _fix_ports(self, first: int) -> None:
         ephemeral = [int(server.rsplit(":", 1)[1]) for server in self.bootstrap.split(",")]
@@ -209,7 +216,8 @@ def _obey(cluster: MockCluster, stop: threading.Event, exit_on_eof: bool) -> Non
         word, *arguments = line.split() or [""]
         try:
             answer = str(commands[word](arguments))
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except Exception as error:
+            # Whatever a command runs into is its answer; the next one must still be heard.
             answer = f"error: {error!r}"
         print(answer, flush=True)
     if exit_on_eof:

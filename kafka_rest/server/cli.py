@@ -160,7 +160,7 @@ def _fail(text: str) -> NoReturn:
 
 def _busy(settings: s.Settings) -> str:
     """A sentence on the first listener that cannot be had, "" if all can."""
-    for listener in hooks.listeners(settings):
+    for listener in s.listeners(settings):
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -76,7 +76,7 @@ class Server:
         own_class = settings[s.SERVER_WORKER_CLASS]
         return {
             "bind": [
-                f"{_bracketed(listener.host)}:{listener.port}" for listener in listeners(settings)
+                f"{_bracketed(listener.host)}:{listener.port}" for listener in s.listeners(settings)
             ],
             "workers": self.slots,
             "threads": settings[s.SERVER_THREADS],
@@ -224,16 +224,11 @@ class Server:
                 log.info("Server started, listening for requests...")
 
 
-def listeners(settings: s.Settings) -> tuple[s.Listener, ...]:
-    """Where the server listens."""
-    return settings[s.LISTENERS] or (s.Listener("http", "0.0.0.0", settings[s.PORT]),)
-
-
 def run_dir(settings: s.Settings) -> str:
     """The server's private folder, made if it is not there. Raises: RuntimeError if it is
     another's.
     """
-    port = listeners(settings)[0].port
+    port = s.listeners(settings)[0].port
     default = os.path.join(tempfile.gettempdir(), f"kafka-rest-{os.getuid()}-{port}")
     path = settings[s.SERVER_RUN_DIR] or default
     os.makedirs(path, mode=0o700, exist_ok=True)
@@ -257,20 +252,15 @@ def _private_listener(folder: str, slot: int) -> socket.socket:
 
 def _pinned_listener(settings: s.Settings, slot: int) -> socket.socket:
     """The slot's own port, behind the first listener's."""
-    first = listeners(settings)[0]
+    first = s.listeners(settings)[0]
     family = socket.AF_INET6 if ":" in first.host else socket.AF_INET
     listener = socket.socket(family)
     # Old and new worker of a slot overlap during a reload.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((first.host, pinned_port(settings, slot)))
+    listener.bind((first.host, s.pinned_port(settings, slot)))
     listener.listen(settings[s.SERVER_BACKLOG])
     return listener
-
-
-def pinned_port(settings: s.Settings, slot: int) -> int:
-    """The port of a slot's own listener."""
-    return listeners(settings)[0].port + 1 + slot
 
 
 def _bracketed(host: str) -> str:

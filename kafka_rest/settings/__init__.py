@@ -3,7 +3,7 @@
 The rows stand in `table`; this package also makes every document about them.
 """
 
-from kafka_rest.settings.checks import long_polls_max
+from kafka_rest.settings.derived import listeners, long_polls_max, pinned_port
 from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
 from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
 from kafka_rest.settings.types import Listener, Setting
@@ -14,7 +14,9 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "listeners",
     "load",
     "long_polls_max",
+    "pinned_port",
     "warnings",
 ]

@@ -19,7 +19,8 @@ def test_shipped_properties_file_is_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", re.findall(r"^\| (\d+) \|.*`([^`]+)` \|$", (ROOT / "docs/compatibility.md").read_text(), re.M)
+    "row",
+    re.findall(r"^\| (\d+) \|.*`([^`]+)` \|$", (ROOT / "docs/compatibility.md").read_text(), re.M),
 )
 def test_row_of_compatibility_names_a_test_that_exists(row: tuple[str, str]) -> None:
     path, _, name = row[1].partition("::")

@@ -1,0 +1,34 @@
+"""Values that follow from several settings."""
+
+from typing import TYPE_CHECKING
+
+from kafka_rest.settings import table as t
+from kafka_rest.settings.types import Listener
+
+if TYPE_CHECKING:
+    from kafka_rest.settings.load import Settings
+
+FREE_SHARE = 4
+
+
+def listeners(settings: "Settings") -> tuple[Listener, ...]:
+    """Where the server listens: as set, else everywhere at `port`."""
+    return settings[t.LISTENERS] or (Listener("http", "0.0.0.0", settings[t.PORT]),)
+
+
+def pinned_port(settings: "Settings", slot: int) -> int:
+    """The port of a slot's own listener, behind the first listener's."""
+    return listeners(settings)[0].port + 1 + slot
+
+
+def lane_threads(settings: "Settings") -> int:
+    """The threads of the smaller of a worker's two lanes."""
+    return min(settings[t.SERVER_THREADS], settings[t.SERVER_FORWARD_THREADS])
+
+
+def long_polls_max(settings: "Settings") -> int:
+    """Reads that a lane of a worker may have under way: as set, else three quarters of its
+    threads.
+    """
+    threads = lane_threads(settings)
+    return settings[t.CONSUMER_LONG_POLLS_MAX] or max(1, threads - max(1, threads // FREE_SHARE))

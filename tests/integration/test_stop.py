@@ -1,0 +1,97 @@
+"""Stopping: reads end early, groups are left, what was accepted is delivered, nothing stays
+behind.
+"""
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.stack import Proxy, Stack, wait_for
+
+
+def test_waiting_read_ends_when_the_server_stops(stack: Stack) -> None:
+    topic = stack.create_topic()
+    with (
+        Proxy(stack, {"consumer.request.timeout.ms": "60000"}) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        consumer = proxy.create_consumer()
+        waiting = pool.submit(proxy.get, f"{consumer}/topics/{topic}")
+        wait_for(lambda: "partitions assigned" in proxy.log())
+        proxy.process.terminate()
+        reply = waiting.result(30)
+        assert (reply.status, reply.json) == (200, [])
+        assert proxy.process.wait(20) == 0
+
+
+def test_stopped_server_has_left_its_groups(stack: Stack) -> None:
+    """A group that was not left would keep the next member waiting for a session time-out."""
+    topic = stack.create_topic()
+    stack.produce(topic, [(0, None, b"a")])
+    with Proxy(stack) as first:
+        consumer = first.create_consumer("g-left-behind")
+        assert len(first.get(f"{consumer}/topics/{topic}").json) == 1
+    with Proxy(stack, {"consumer.join.timeout.ms": "8000"}) as second:
+        consumer = second.create_consumer("g-left-behind")
+        assert len(second.get(f"{consumer}/topics/{topic}").json) == 1
+
+
+def test_term_under_load_loses_no_acknowledged_record(stack: Stack, proxy: Proxy) -> None:
+    topic = stack.create_topic()
+    acknowledged: list[int] = []
+    unexpected: list[int] = []
+    with Proxy(stack) as victim:
+
+        def load() -> None:
+            while True:
+                try:
+                    reply = victim.produce(topic, [{"value": "YQ=="}], timeout=30)
+                except OSError:
+                    return
+                if reply.status == 200:
+                    acknowledged.append(reply.json["offsets"][0]["offset"])
+                else:
+                    unexpected.append(reply.status)
+
+        threads = [threading.Thread(target=load, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(acknowledged) > 200)
+        victim.terminate()
+        for thread in threads:
+            thread.join(30)
+    assert unexpected == []
+    assert None not in acknowledged
+    assert len(set(acknowledged)) == len(acknowledged)
+    consumer = proxy.create_consumer()
+    stored = set()
+    end = time.monotonic() + 30
+    while not stored.issuperset(acknowledged) and time.monotonic() < end:
+        stored |= {r["offset"] for r in proxy.get(f"{consumer}/topics/{topic}").json}
+    assert stored.issuperset(acknowledged)
+
+
+def test_reload_keeps_answering(stack: Stack) -> None:
+    topic = stack.create_topic()
+    with Proxy(stack, workers=2) as proxy:
+        old = set(proxy.worker_pids())
+        os.kill(proxy.process.pid, signal.SIGHUP)
+        wait_for(lambda: len(proxy.worker_pids()) == 2 and not old & set(proxy.worker_pids()), 30)
+        for _ in range(6):
+            consumer = proxy.create_consumer()
+            assert proxy.request("DELETE", consumer).status == 204
+        assert proxy.produce(topic, [{"value": "YQ=="}]).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_by_signal_leaves_no_process(stack: Stack, number: int) -> None:
+    with Proxy(stack) as proxy:
+        proxy.create_consumer()
+        pids = [proxy.process.pid, *proxy.worker_pids()]
+        proxy.process.send_signal(number)
+        assert proxy.process.wait(20) == 0
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
