@@ -15,6 +15,11 @@ REQUIRES = [
 ]
 
 DEV = [
+    # What confluent-kafka's own serializers import; its extra for them cannot be installed.
+    "attrs>=25",
+    "authlib>=1.6,<2",
+    "cachetools>=6",
+    "httpx>=0.28,<1",
     "fastavro>=1.13,<2",  # with confluent-kafka's own serializers, the second opinion on Avro
     "hypothesis>=6.170,<7",  # generated paths, headers and bodies
     "mypy>=2.4,<3",  # types, strict

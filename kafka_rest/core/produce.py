@@ -88,11 +88,12 @@ def produce(
     key_id, key_encoder = _encoder(clients, request, key, deadline)
     value_id, value_encoder = _encoder(clients, request, value, deadline)
     records = _encode(request, key, key_encoder, value, value_encoder)
-    count = clients.metadata.ensure_topic(request.topic, deadline)
+    blocking = deadline.sooner(clients.limits.block_seconds)
+    count = clients.metadata.ensure_topic(request.topic, blocking)
     _require_partition(request, count)
     target = Target(request.topic, request.partition, count)
     return clients.producer.send(
-        target, records, deadline, lambda reports: done(ProduceResult(reports, key_id, value_id))
+        target, records, blocking, lambda reports: done(ProduceResult(reports, key_id, value_id))
     )
 
 

@@ -31,14 +31,14 @@ def _parsed(schema: Schema) -> Any:
 def _reader(schema: Schema) -> Callable[[bytes, int], Any]:
     parsed = _parsed(schema)
     if parsed.type == "bytes":
-        return _bytes_reader(avro_read.compile_reader(parsed))
+        return _read_bytes
     return avro_read.compile_reader(parsed)
 
 
 @lru_cache(COMPILED_SCHEMAS)
 def _encoder(schema: Schema) -> Encoder:
     parsed = _parsed(schema)
-    write = avro_write.compile_writer(parsed)
+    write = _write_bytes if parsed.type == "bytes" else avro_write.compile_writer(parsed)
     header = bytes([MAGIC]) + schema.schema_id.to_bytes(4, "big")
 
     def encode(text: bytes) -> bytes:
@@ -60,19 +60,12 @@ def _nullability(parsed: Any) -> tuple[bool, str]:
     return False, f"Expected {start.get(parsed.type, parsed.type)}. Got VALUE_NULL"
 
 
-def _bytes_reader(read: Callable[[bytes, int], Any]) -> Callable[[bytes, int], Any]:
-    """Java's serializer writes outermost bytes without their length; both ways are read."""
+def _read_bytes(data: bytes, start: int) -> str:
+    return data[start:].decode("latin-1")
 
-    def read_bytes(data: bytes, start: int) -> Any:
-        try:
-            size, at = avro_read.read_long(data, start)
-        except (IndexError, DecodeError):
-            size, at = -1, start
-        if size == len(data) - at:
-            return read(data, start)
-        return data[start:].decode("latin-1")
 
-    return read_bytes
+def _write_bytes(text: bytes, out: bytearray) -> None:
+    out += avro_write.latin_bytes(msgspec.json.decode(text))
 
 
 class Avro:

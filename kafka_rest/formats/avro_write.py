@@ -276,12 +276,19 @@ def _string(value: Any, out: bytearray) -> None:
     out += encoded
 
 
-def _bytes(value: Any, out: bytearray) -> None:
+def latin_bytes(value: Any) -> bytes:
+    """The bytes of a JSON value for Avro bytes: one character is one byte, what is none becomes "?"
+    (reference behaviour). Raises: ConversionError.
+    """
     if type(value) is not str:
         raise _expected("bytes", value)
-    append_long(len(value), out)
-    # One character is one byte; what is none becomes "?" (reference behaviour).
-    out += value.encode("latin-1", "replace")
+    return value.encode("latin-1", "replace")
+
+
+def _bytes(value: Any, out: bytearray) -> None:
+    encoded = latin_bytes(value)
+    append_long(len(encoded), out)
+    out += encoded
 
 
 def _fixed(schema: Any) -> Write:

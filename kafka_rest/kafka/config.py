@@ -93,6 +93,18 @@ def default_auto_commit(settings: s.Settings) -> bool:
     return str(consumer_config(settings)["enable.auto.commit"]).lower() == "true"
 
 
+def block_seconds(settings: s.Settings) -> float:
+    """How long a produce call may wait for its topic and for room in the queue: Java's
+    `max.block.ms`
+    where it is set, else `metadata.timeout.ms`.
+    """
+    passed = settings.passed_through
+    for key in ("producer.max.block.ms", "client.max.block.ms", "max.block.ms"):
+        if passed.get(key, "").isdigit():
+            return int(passed[key]) / 1000
+    return settings[s.METADATA_TIMEOUT_MS] / 1000
+
+
 def translation_warnings(settings: s.Settings) -> list[str]:
     """What could not be translated, each once; for the log of the start."""
     found: dict[str, None] = {}

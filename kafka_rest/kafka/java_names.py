@@ -131,7 +131,7 @@ TABLE: dict[str, Translator] = {
     "retries": _retries,
     "acks": renamed("acks"),
     "block.on.buffer.full": no_counterpart("see produce.timeout.ms"),
-    "max.block.ms": no_counterpart("see produce.timeout.ms and metadata.timeout.ms"),
+    "max.block.ms": _quietly,  # see config.block_seconds
     "partitioner.class": no_counterpart("set partitioner, its default hashes as Java's does"),
     "fetch.max.wait.ms": renamed("fetch.wait.max.ms"),
     "fetch.message.max.bytes": renamed("fetch.message.max.bytes"),

@@ -38,6 +38,7 @@ class FlowLimits(NamedTuple):
     """The bounds that the flows look at on every request, in seconds and bytes."""
 
     produce_seconds: float
+    block_seconds: float
     metadata_seconds: float
     read_seconds: float
     read_bytes: int
@@ -72,6 +73,7 @@ class ClientRegistry:
         self.draining = threading.Event()
         self.limits = FlowLimits(
             produce_seconds=settings[s.PRODUCE_TIMEOUT_MS] / 1000,
+            block_seconds=config.block_seconds(settings),
             metadata_seconds=settings[s.METADATA_TIMEOUT_MS] / 1000,
             read_seconds=settings[s.CONSUMER_REQUEST_TIMEOUT_MS] / 1000,
             read_bytes=settings[s.CONSUMER_REQUEST_MAX_BYTES],

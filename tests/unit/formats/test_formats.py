@@ -1,0 +1,123 @@
+"""What all embedded formats have in common, and the two without a schema."""
+
+import base64
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_rest.errors import RestError
+from kafka_rest.formats import FORMATS
+from kafka_rest.formats.embedded import ConversionError, DecodeError, EmbeddedFormat
+from kafka_rest.records import Schema
+
+BINARY, JSON = FORMATS["binary"], FORMATS["json"]
+ANY = '["null","boolean","int","string",{"type":"map","values":"int"}]'
+
+
+def no_schema(_schema_id: int) -> Schema:
+    raise AssertionError("this format needs no schema")
+
+
+@pytest.mark.parametrize("embedded", FORMATS.values(), ids=list(FORMATS))
+def test_name_is_its_key(embedded: EmbeddedFormat) -> None:
+    assert FORMATS[embedded.name] is embedded
+
+
+@pytest.mark.parametrize("embedded", FORMATS.values(), ids=list(FORMATS))
+@pytest.mark.parametrize("side", ["key", "value"])
+def test_refusal_is_a_4xx_that_names_the_record(embedded: EmbeddedFormat, side: str) -> None:
+    error = embedded.refusal(side, 3, ConversionError("because"))
+    assert isinstance(error, RestError)
+    assert 400 <= error.status < 500
+    assert f"records[3].{side}" in error.text
+    assert "because" in error.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("binary", '""'),
+        ("json", "0"),
+        ("json", "false"),
+        ("json", '""'),
+        ("json", "{}"),
+        ("json", "[]"),
+        ("avro", '{"int":0}'),
+        ("avro", '{"boolean":false}'),
+        ("avro", '{"string":""}'),
+        ("avro", '{"map":{}}'),
+    ],
+)
+def test_zero_and_its_kin_are_not_null(name: str, text: str) -> None:
+    schema = Schema(1, "AVRO", ANY)
+    embedded = FORMATS[name]
+    data = embedded.encoder(schema).encode(text.encode())
+    assert data is not None
+    read = json.loads(embedded.decode(data, lambda _: schema))
+    sent: Any = json.loads(text)
+    assert read == (next(iter(sent.values())) if name == "avro" else sent)
+    assert read is not None
+
+
+@given(st.binary())
+def test_binary_round_trip(data: bytes) -> None:
+    text = json.dumps(base64.b64encode(data).decode()).encode()
+    assert BINARY.encoder(None).encode(text) == data
+    assert json.loads(BINARY.decode(data, no_schema)) == base64.b64encode(data).decode()
+
+
+def test_binary_reads_escapes_and_bare_numbers() -> None:
+    encode = BINARY.encoder(None).encode
+    assert encode(rb'"\u0059Q=="') == b"a"
+    assert encode(rb'"YQ=\u003d"') == b"a"
+    assert encode(b"1234") == base64.b64decode("1234")
+
+
+NOT_BASE64 = """"aGVsbG8==" "YQ" "YQ=" "=" "====" "-_-_" "YQ==YQ==" "\\ud800" "ü" {} [] 12345 1.5"""
+
+
+@pytest.mark.parametrize("text", [*NOT_BASE64.split(), '"Y Q=="', "true1"])
+def test_binary_is_strict(text: str) -> None:
+    with pytest.raises(ConversionError):
+        BINARY.encoder(None).encode(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (' { "b" : 1.10 , "a" : [ 1 , 2 ] } ', '{"b":1.10,"a":[1,2]}'),
+        ("1e400", "1e400"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ("-0", "0"),
+        ("-0.0", "-0.0"),
+        ('["-0",-0,-0.5,-01e1]'.replace("-01e1", "-1e1"), '["-0",0,-0.5,-1e1]'),
+        ('"a\\u0041/ü😀"', '"a\\u0041/ü😀"'),
+    ],
+)
+def test_json_is_stored_compact_with_its_own_numbers(text: str, stored: str) -> None:
+    assert JSON.encoder(None).encode(text.encode()).decode() == stored
+
+
+@pytest.mark.parametrize(
+    "data", [b"1 rest", b'{"a": 1}}', b"[1] [2]", b'"x"\xc3\xbc', b"\xef\xbb\xbf1 x"]
+)
+def test_json_reads_the_first_value(data: bytes) -> None:
+    assert JSON.decode(data, no_schema) in (b"1", b'{"a":1}', b"[1]", b'"x"')
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b" ", b"{", b"nope", b"NaN", b"[Infinity]", b"\xff", b'"\xff"', b"[" * 100_000]
+)
+def test_json_that_is_none_is_a_decode_error(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        JSON.decode(data, no_schema)
+
+
+@given(st.binary(max_size=60))
+def test_json_decode_gives_json_or_a_decode_error(data: bytes) -> None:
+    with suppress(DecodeError):
+        json.loads(JSON.decode(data, no_schema))

@@ -1,0 +1,135 @@
+"""The schema registry client: what it sends, how it fails over, and what its errors say and
+hide.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from kafka_rest.errors import SchemaRegistryFailure
+from kafka_rest.records import Deadline, SchemaReference
+from kafka_rest.schemas.client import SchemaRegistryClient
+from kafka_rest.schemas.subjects import topic_name_subject
+
+
+def answer(status: int, body: bytes) -> requests.Response:
+    made = requests.Response()
+    made.status_code, made._content, made.reason = status, body, "Reason"
+    return made
+
+
+class FakeSession(requests.Session):
+    """A session that answers from a function."""
+
+    calls: list[tuple[str, str, Any, float]]
+    respond: Callable[[str], requests.Response]
+
+    def request(self, method: str, url: str, **more: Any) -> requests.Response:  # type: ignore[override]
+        self.calls.append((method, url, more["json"], more["timeout"]))
+        return type(self).respond(url)
+
+
+def client(
+    respond: Callable[[str], requests.Response], urls: tuple[str, ...] = ("http://a:1",)
+) -> tuple[SchemaRegistryClient, list[Any]]:
+    calls: list[Any] = []
+    kind = type("Session", (FakeSession,), {"calls": calls, "respond": staticmethod(respond)})
+    return SchemaRegistryClient(urls, 5.0, "", kind), calls
+
+
+def refuse(error: Exception) -> Callable[[str], requests.Response]:
+    def respond(_url: str) -> requests.Response:
+        raise error
+
+    return respond
+
+
+def test_registration_of_avro_leaves_out_the_type() -> None:
+    made, calls = client(lambda _: answer(200, b'{"id":5}'))
+    assert made.register("a/b c", "AVRO", '"int"', (), Deadline(1)) == 5
+    method, url, body, timeout = calls[0]
+    assert (method, url) == ("POST", "http://a:1/subjects/a%2Fb%20c/versions")
+    assert body == {"schema": '"int"'}
+    assert 0 < timeout <= 1
+    made.close()
+
+
+def test_other_types_and_references_are_sent() -> None:
+    made, calls = client(lambda _: answer(200, b'{"id":5}'))
+    made.register("s", "JSON", "{}", (SchemaReference("n", "t", 2, "text"),), Deadline(1))
+    assert calls[0][2] == {
+        "schema": "{}",
+        "schemaType": "JSON",
+        "references": [{"name": "n", "subject": "t", "version": 2}],
+    }
+
+
+def test_refusal_carries_the_registrys_code_and_text() -> None:
+    made, _ = client(lambda _: answer(409, b'{"error_code":409,"message":"incompatible"}'))
+    with pytest.raises(SchemaRegistryFailure, match=r"registration under subject s.*409: incompat"):
+        made.register("s", "AVRO", '"int"', (), Deadline(1))
+    with pytest.raises(SchemaRegistryFailure, match="lookup of id 3"):
+        made.schema_by_id(3, Deadline(1))
+
+
+MALFORMED = [
+    (200, b"<html>"),
+    (200, b""),
+    (200, b"[]"),
+    (200, b'{"x":1}'),
+    (200, b'{"id":"5"}'),
+    (502, b"<html>Bad gateway"),
+    (500, b""),
+    (404, b"[]"),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), MALFORMED)
+def test_malformed_answer_is_a_failure(status: int, body: bytes) -> None:
+    made, _ = client(lambda _: answer(status, body))
+    with pytest.raises(SchemaRegistryFailure):
+        made.register("s", "AVRO", '"int"', (), Deadline(1))
+
+
+def test_next_url_is_tried_and_remembered() -> None:
+    def respond(url: str) -> requests.Response:
+        if url.startswith("http://a"):
+            raise requests.ConnectionError
+        return answer(200, b'{"id":5}')
+
+    made, calls = client(respond, ("http://a:1", "http://b:2/path"))
+    for _ in range(2):
+        made.register("s", "AVRO", '"int"', (), Deadline(5))
+    assert [url.partition("/subjects")[0] for _, url, _, _ in calls] == [
+        "http://a:1",
+        "http://b:2/path",
+        "http://b:2/path",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (requests.ConnectionError("http://u:hunter2@a:1 refused"), "a:1: no connection"),
+        (requests.Timeout("hunter2"), "no answer in time"),
+        (requests.exceptions.SSLError("hunter2"), "TLS"),
+    ],
+)
+def test_unreachable_registry_is_named_without_credentials(error: Exception, said: str) -> None:
+    made, _ = client(refuse(error), ("http://u:hunter2@a:1",))
+    with pytest.raises(SchemaRegistryFailure) as failed:
+        made.schema_by_id(1, Deadline(1))
+    assert said in str(failed.value)
+    assert "hunter2" not in str(failed.value)
+
+
+def test_no_url_at_all_is_said() -> None:
+    made, _ = client(lambda _: answer(200, b""), ())
+    with pytest.raises(SchemaRegistryFailure, match="empty"):
+        made.schema_by_id(1, Deadline(1))
+
+
+def test_subject_follows_the_topic() -> None:
+    assert topic_name_subject("t", "key") == "t-key"

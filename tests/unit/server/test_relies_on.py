@@ -1,0 +1,70 @@
+"""What the worker class takes for granted of gunicorn, so that an upgrade that moves it fails
+here.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gunicorn import util
+from gunicorn.http import body, message, parser, unreader, wsgi
+from gunicorn.workers import base, gthread
+
+WORKER, CONNECTION = gthread.ThreadWorker, gthread.TConn
+
+SIGNATURES: list[tuple[Callable[..., Any], list[str]]] = [
+    (WORKER.enqueue_req, ["self", "conn"]),
+    (WORKER.handle, ["self", "conn"]),
+    (WORKER.finish_request, ["self", "conn", "fs"]),
+    (WORKER.run, ["self"]),
+    (WORKER.init_process, ["self"]),
+    (gthread.PollableMethodQueue.defer, ["self", "callback", "args"]),
+    (CONNECTION.__init__, ["self", "cfg", "sock", "client", "server"]),
+    (CONNECTION.wait_for_data, ["self", "timeout"]),
+    (CONNECTION.close, ["self", "graceful"]),
+    (parser.RequestParser.__init__, ["self", "cfg", "source", "source_addr"]),
+    (parser.RequestParser.finish_body, ["self", "deadline", "max_bytes"]),
+    (unreader.SocketUnreader.chunk, ["self", "size_hint"]),
+    (body.LengthReader.__init__, ["self", "unreader", "length"]),
+    (util.write_error, ["sock", "status_int", "reason", "mesg"]),
+]
+
+USES: list[tuple[Callable[..., Any], list[str]]] = [
+    (WORKER.accept, ["self.enqueue_req(conn)"]),
+    (WORKER.on_client_socket_readable, ["self.enqueue_req(conn)"]),
+    (WORKER.on_pending_socket_readable, ["self.enqueue_req(conn)"]),
+    (WORKER.finish_request, ["result is _DEFER", "conn.close(graceful=True)", "fs.result()"]),
+    (WORKER.handle, ["conn.init()", "next(conn.parser)", "conn.sock.setblocking(True)"]),
+    (CONNECTION.init, ["if self.parser is None"]),
+    (parser.Parser.__next__, ["self.finish_body()"]),
+    (wsgi.create, ["response_class = Response"]),
+    (wsgi.Response.write, ["self.send_headers()", "self._emit_body(arg)"]),
+    (WORKER.handle_request, ["resp.headers_sent", "resp.write(item)", "resp.close()"]),
+    (base.Worker.handle_error, ["util.write_error(client, status_int, reason, mesg)"]),
+    (base.Worker.init_process, ["self.init_signals()", "self.cfg.post_worker_init(self)"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"), SIGNATURES, ids=lambda x: getattr(x, "__qualname__", "")
+)
+def test_signature_is_known(function: Callable[..., Any], parameters: list[str]) -> None:
+    assert list(inspect.signature(function).parameters) == parameters
+
+
+@pytest.mark.parametrize(("function", "texts"), USES, ids=lambda x: getattr(x, "__qualname__", ""))
+def test_name_is_used_as_known(function: Callable[..., Any], texts: list[str]) -> None:
+    source = inspect.getsource(function)
+    assert [text for text in texts if text not in source] == []
+
+
+def test_connections_are_parsed_by_the_class_that_ours_extends() -> None:
+    assert parser.RequestParser.mesg_class is message.Request
+    assert gthread._DEFER is not None
+    assert list(inspect.signature(util.close_graceful).parameters)[:2] == ["sock", "timeout"]
+
+
+def test_thread_pool_is_used_in_one_place_alone() -> None:
+    others = (f for n, f in inspect.getmembers(WORKER, inspect.isfunction) if n != "enqueue_req")
+    assert "self.tpool.submit" not in "".join(inspect.getsource(f) for f in others)

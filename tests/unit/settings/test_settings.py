@@ -1,0 +1,164 @@
+"""Settings: sources and their order, mistakes all at once, and secrets that stay hidden."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafka_rest import settings as s
+from kafka_rest.settings import documents
+from kafka_rest.settings.load import HIDDEN
+from kafka_rest.settings.table import TABLE
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "kafka-rest.properties"
+    path.write_bytes(text.encode("latin-1"))
+    return str(path)
+
+
+def test_defaults_are_valid() -> None:
+    settings = s.load()
+    assert settings[s.PORT] == 8082
+    assert settings[s.CONSUMER_REQUEST_TIMEOUT_MS] == 1000
+    assert settings[s.SCHEMA_REGISTRY_URL] == ("http://localhost:8081",)
+
+
+def test_command_line_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "port=1\nid=file\nhost.name=file\n")
+    environ = {"KAFKA_REST_ID": "environment", "KAFKA_REST_HOST_NAME": "environment"}
+    settings = s.load(path, environ, ["host.name=override"])
+    assert (settings[s.PORT], settings[s.ID], settings[s.HOST_NAME]) == (
+        1,
+        "environment",
+        "override",
+    )
+    assert settings.origin("port") == f"file {path}"
+    assert settings.origin("id") == "environment KAFKA_REST_ID"
+    assert settings.origin("host.name") == "command line"
+    assert settings.origin("debug") == "default"
+
+
+def test_file_has_escapes_continuations_and_comments(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "# no\n! no\nid : a\\u00fcb\nhost.name a\\\n   b\nconsumer.client.id=  x  \nport=\\\n 7\n",
+    )
+    settings = s.load(path)
+    assert (settings[s.ID], settings[s.HOST_NAME], settings[s.PORT]) == ("aüb", "ab", 7)
+    assert settings.passed_through["consumer.client.id"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("variable", "key"),
+    [
+        ("KAFKA_REST_BOOTSTRAP_SERVERS", "bootstrap.servers"),
+        ("KAFKA_REST_CLIENT_SECURITY_PROTOCOL", "client.security.protocol"),
+        ("KAFKA_REST_PRODUCER_A__B", "producer.a_b"),
+        ("KAFKA_REST_PRODUCER_A___B", "producer.a-b"),
+    ],
+)
+def test_variable_is_named_as_in_the_container_image(variable: str, key: str) -> None:
+    settings = s.load(environ={variable: "h:1"})
+    assert settings.origin(key) == f"environment {variable}"
+
+
+def test_every_setting_has_a_variable_of_its_own() -> None:
+    variables = {row.variable for row in TABLE.values()}
+    assert len(variables) == len(TABLE)
+
+
+def test_other_variables_are_no_settings() -> None:
+    environ = {"KAFKA_REST_CONFIG": "x", "KAFKA_REST_TEST_HOME": "x", "PATH": "x"}
+    assert s.load(environ=environ).passed_through == {}
+
+
+MISTAKES = [
+    ("port", "x", "a whole number from 1 to 65535"),
+    ("port", "70000", "from 1 to 65535"),
+    ("debug", "maybe", "true or false"),
+    ("listeners", "ftp://h:1", "http://HOST:PORT"),
+    ("listeners", "http://h", "http://HOST:PORT"),
+    ("listeners", "https://h:1", "http://HOST:PORT"),
+    ("bootstrap.servers", "nohost", "HOST:PORT"),
+    ("bootstrap.servers", "", "HOST:PORT"),
+    ("schema.registry.url", "localhost:8081", "http"),
+    ("schema.registry.url", "http://h:99999", "http"),
+    ("server.trusted.proxies", "10.0.0.0/99", "networks"),
+    ("server.worker.class", "gevent", "gthread"),
+    ("response.mediatype.default", "x", "media type"),
+    ("authentication.method", "BASIC", "NONE"),
+    ("consumer.instance.timeout.ms", "-1", "a whole number"),
+    ("consumer.long.polls.max", "4096", "below server.threads"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), MISTAKES)
+def test_mistake_names_key_value_place_and_cure(key: str, value: str, expected: str) -> None:
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(overrides=[f"{key}={value}"])
+    text = str(refused.value)
+    assert text.startswith(f"{key}={value} (command line): must be ")
+    assert expected in text
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "port=x\ndebug=maybe\n")
+    mistakes, _ = documents.problems(path, {"KAFKA_REST_SERVER_WORKERS": "0"}, ["nonsense"])
+    assert len(mistakes) == 4
+
+
+def test_missing_file_is_a_mistake() -> None:
+    with pytest.raises(s.SettingsError, match="Couldn't load properties from /nowhere"):
+        s.load("/nowhere")
+
+
+def test_misspelt_setting_is_named_with_what_was_meant() -> None:
+    settings = s.load(overrides=["consumer.request.timeout=5", "schema.registry.urls=x"])
+    warnings = s.warnings(settings)
+    assert any("schema.registry.urls" in w and "schema.registry.url meant" in w for w in warnings)
+
+
+def test_setting_without_effect_is_named_with_the_reason() -> None:
+    warnings = s.warnings(s.load(overrides=["zookeeper.connect=h:1"]))
+    assert len(warnings) == 1
+    assert "zookeeper.connect" in warnings[0]
+
+
+SECRETS = [
+    "schema.registry.basic.auth.user.info=u:hunter2",
+    "client.sasl.jaas.config=x.PlainLoginModule required username=u password=hunter2;",
+    "producer.ssl.key.password=hunter2",
+    "client.sasl.password=hunter2",
+    "ssl.keystore.password=hunter2",
+    "client.ssl.keystore.key=hunter2",
+    "client.sasl.oauthbearer.client.secret=hunter2",
+]
+
+
+@pytest.mark.parametrize("override", SECRETS)
+def test_secret_is_shown_nowhere(override: str) -> None:
+    settings = s.load(overrides=[override])
+    listing = documents.listing(settings)
+    assert HIDDEN in listing
+    for text in (listing, repr(settings), str(s.warnings(settings))):
+        assert "hunter2" not in text
+
+
+def test_listing_shows_every_setting_with_its_origin() -> None:
+    listing = documents.listing(s.load(overrides=["port=9"]))
+    for row in TABLE.values():
+        assert f"\n{row.name} " in f"\n{listing}"
+    assert "= 9  [command line]" in listing
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+def test_row_is_documented(row: Any) -> None:
+    assert row.sentence.endswith((".", ".)"))
+    assert f"`{row.name}`" in documents.markdown()
+
+
+def test_long_polls_leave_a_quarter_of_the_threads_free() -> None:
+    assert s.long_polls_max(s.load(overrides=["server.threads=16"])) == 12
+    assert s.long_polls_max(s.load(overrides=["server.threads=2"])) == 1
+    assert s.long_polls_max(s.load(overrides=["consumer.long.polls.max=5"])) == 5

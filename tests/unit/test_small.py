@@ -1,0 +1,83 @@
+"""The small pure things: pinning, deadlines, errors, the latch."""
+
+import threading
+
+import pytest
+
+from kafka_rest import errors
+from kafka_rest.core.latch import Latch
+from kafka_rest.pinning import mint_instance, owner_slot
+from kafka_rest.records import ConsumedRecord, Deadline
+from tests.unit.fakes import FakeClock
+
+
+def test_owner_is_the_same_everywhere_and_spread() -> None:
+    owners = [owner_slot("g", f"i{n}", 4) for n in range(400)]
+    assert owners == [owner_slot("g", f"i{n}", 4) for n in range(400)]
+    assert {owners.count(slot) > 50 for slot in range(4)} == {True}
+    assert owner_slot("a", "b", 1) == 0
+    assert owner_slot("\udcff", "ü", 4) in range(4)
+
+
+def test_group_and_instance_are_kept_apart() -> None:
+    assert any(owner_slot("ab", f"c{n}", 64) != owner_slot("a", f"bc{n}", 64) for n in range(9))
+
+
+def test_minted_name_belongs_to_its_maker() -> None:
+    for slot in range(4):
+        name = mint_instance("g", slot, 4, "rest-consumer-")
+        assert owner_slot("g", name, 4) == slot
+        assert name.startswith("rest-consumer-")
+
+
+def test_deadline_counts_down_and_stops_at_zero() -> None:
+    clock = FakeClock()
+    deadline = Deadline(2, clock)
+    clock.advance(1.5)
+    assert deadline.left() == pytest.approx(0.5)
+    assert deadline.sooner(9).left() == pytest.approx(0.5)
+    assert deadline.sooner(0.1).left() == pytest.approx(0.1)
+    clock.advance(5)
+    assert deadline.left() == 0
+    assert deadline.expired
+
+
+def test_record_knows_its_size_and_what_follows() -> None:
+    record = ConsumedRecord("t", 0, 7, None, b"abc")
+    assert (record.size_bytes, record.next_offset) == (3, 8)
+
+
+@pytest.mark.parametrize("kind", errors.ERRORS.values(), ids=lambda kind: str(kind.error_code))
+def test_error_status_follows_from_its_code(kind: type[errors.RestError]) -> None:
+    error = kind()
+    assert error.status == int(str(kind.error_code)[:3])
+    assert error.text == kind.message
+    assert errors.because(kind, "It was so.").text == f"{kind.message} It was so."
+
+
+def test_error_codes_are_unique() -> None:
+    kinds = errors.RestError.__subclasses__()
+    assert len(errors.ERRORS) == len(kinds)
+
+
+class Pending:
+    """Something that completes when it is expired."""
+
+    def __init__(self, latch: "Latch[str]") -> None:
+        self._latch = latch
+
+    def expire(self) -> None:
+        self._latch.set("expired")
+
+
+def test_latch_takes_the_value_before_during_or_after_the_wait() -> None:
+    early: Latch[str] = Latch()
+    early.set("early")
+    assert early.wait(Pending(early), Deadline(5)) == "early"
+    late: Latch[str] = Latch()
+    timer = threading.Timer(0.02, late.set, ("late",))
+    timer.start()
+    assert late.wait(Pending(late), Deadline(5)) == "late"
+    timer.join()
+    never: Latch[str] = Latch()
+    assert never.wait(Pending(never), Deadline(0.01)) == "expired"
