@@ -18,6 +18,7 @@ from kafka_rest import settings as s
 from kafka_rest.server import hooks, logs
 from kafka_rest.settings import documents
 
+LOG_FILE = "kafka-rest.log"
 STOP_POLL_SECONDS = 0.1
 STOP_MARGIN_SECONDS = 5.0
 
@@ -69,7 +70,7 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
     if problem:
         _fail(problem)
     if background:
-        _start_in_background(file, overrides)
+        _start_in_background(file, overrides, settings)
         return
     logs.configure()
     try:
@@ -174,13 +175,19 @@ def _busy(settings: s.Settings) -> str:
     return ""
 
 
-def _start_in_background(file: str | None, overrides: tuple[str, ...]) -> None:
+def _start_in_background(
+    file: str | None, overrides: tuple[str, ...], settings: s.Settings
+) -> None:
+    """Start again without a terminal; what it says goes to a file in the server's folder."""
     command = [sys.executable, "-m", "kafka_rest.server.cli", "start"]
     command += [file] if file else []
     command += [word for override in overrides for word in ("--set", override)]
-    subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    path = Path(hooks.run_dir(settings), LOG_FILE)
+    with path.open("ab") as said:
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        )
+    click.echo(f"Starting in the background; its log is {path}")
 
 
 def _running_pid(settings: s.Settings) -> int | None:
