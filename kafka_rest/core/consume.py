@@ -69,8 +69,6 @@ def read_topic(
     _require_format(instance, request)
     if instance.topics != (topic,):
         clients.metadata.require(topic, deadline)
-        if instance.topics:
-            raise errors.AlreadySubscribed
         instance.subscribe_once((topic,), deadline)
     return _read(clients, instance, request, deadline)
 

@@ -41,6 +41,10 @@ _CONSUMER_DEFAULTS: dict[str, Any] = {
     "queued.max.messages.kbytes": 16_384,
     "queued.min.messages": 20_000,
     "fetch.max.bytes": 16_777_216,
+    # Records wake a waiting fetch. But a partition that joins later than the others of its
+    # broker waits
+    # for two fetches to end: with librdkafka's 500 ms a first read could miss it.
+    "fetch.wait.max.ms": 100,
     # By default a consumer whose queue was full looks again after a second.
     "fetch.queue.backoff.ms": 20,
 }
