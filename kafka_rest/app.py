@@ -15,7 +15,9 @@ from werkzeug.exceptions import NotFound as WerkzeugNotFound
 from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import consumers, cors, metadata, produce
-from kafka_rest.api.endpoints import CLIENTS, Segment, blueprint
+from kafka_rest.api.endpoints import CLIENTS, ENDPOINTS, Segment, blueprint
+from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
+from kafka_rest.api.request import PATH
 from kafka_rest.api.response import error_body, rest_error
 from kafka_rest.api.v1 import consumers as v1_consumers
 from kafka_rest.api.v1 import offers
@@ -30,7 +32,6 @@ VIEWS = (metadata, produce, consumers, v1_consumers)
 """The modules whose endpoints make up the API; importing them registers their views."""
 
 COMPRESS_FROM_BYTES = 256
-PATH = "kafka_rest.path"
 
 _anything = Negotiation(offers.BROKERS)
 
@@ -66,7 +67,9 @@ class _RawPath:
             parts = urlsplit(raw)
             raw = parts.path or "/"
         # Bytes beyond ASCII become escapes, so that the router never decodes anything itself.
-        path = quote(raw.partition("?")[0], safe="/%:@~!$&'()*+,;=", encoding="latin-1")
+        path = raw.partition("?")[0]
+        if not path.isascii():
+            path = quote(path, safe="/%:@~!$&'()*+,;=", encoding="latin-1")
         # One trailing slash says nothing; the router would tell some of them apart.
         if path.endswith("/") and len(path) > 1:
             path = path[:-1]
@@ -89,9 +92,20 @@ def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> F
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(HTTPException, _framework_error)
     app.register_error_handler(Exception, _failure)
+    app.before_request(_raise_failure_of_the_front)
     app.after_request(_finish)
-    app.wsgi_app = _RawPath(app.wsgi_app)  # type: ignore[method-assign] # Flask's documented hook
+    inner = app.wsgi_app
+    if not (settings[s.ACCESS_CONTROL_ALLOW_ORIGIN] or settings[s.COMPRESSION_ENABLE]):
+        # What CORS and compression add to an answer is added by Flask's own hooks.
+        inner = Front(inner, app.extensions[CLIENTS], ENDPOINTS)
+    app.wsgi_app = _RawPath(inner)  # type: ignore[method-assign] # Flask's documented hook
     return app
+
+
+def _raise_failure_of_the_front() -> None:
+    failure = request.environ.get(FAILURE)
+    if failure is not None:
+        raise failure
 
 
 def _settings() -> s.Settings:
@@ -125,7 +139,7 @@ def _rendered(error: errors.RestError) -> Response:
     if isinstance(error, errors.UnsupportedMediaType):
         media_type = settings[s.RESPONSE_MEDIATYPE_DEFAULT]
     else:
-        media_type = g.get("response_type", offers.V1)
+        media_type = g.get("response_type") or request.environ.get(RESPONSE_TYPE, offers.V1)
     body = error_body(error, settings[s.DEBUG])
     return Response(body, error.status, error.headers, content_type=media_type)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import Proxy, Stack, embedded_stack, real_stack
+from tests.stack import Proxy, Stack, embedded_stack, real_stack, register_first_schema
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,9 +30,11 @@ def stack(request: pytest.FixtureRequest, lane: str) -> Iterator[Stack]:
         bootstrap = request.config.getoption("--bootstrap")
         assert bootstrap, "lane kafka needs --bootstrap"
         with real_stack(bootstrap, request.config.getoption("--registry")) as found:
+            register_first_schema(found.registry)
             yield found
     else:
         with embedded_stack() as found:
+            register_first_schema(found.registry)
             yield found
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,6 +83,25 @@ class Stack:
 def _has_leaders(admin: AdminClient, topic: str) -> bool:
     found = admin.list_topics(topic, timeout=5).topics[topic]
     return bool(found.partitions) and all(p.leader >= 0 for p in found.partitions.values())
+
+
+# The recordings were made with this schema as the registry's first: one of them shows its id in
+# base64.
+FIRST_SCHEMA = {
+    "type": "record",
+    "name": "User",
+    "fields": [{"name": "name", "type": "string"}],
+}
+
+
+def register_first_schema(registry: str) -> None:
+    """Make FIRST_SCHEMA the first one of a fresh registry."""
+    request = urllib.request.Request(
+        f"{registry}/subjects/first-value/versions",
+        json.dumps({"schema": json.dumps(FIRST_SCHEMA)}).encode(),
+        {"Content-Type": "application/vnd.schemaregistry.v1+json"},
+    )
+    urllib.request.urlopen(request, timeout=20).close()
 
 
 @contextmanager

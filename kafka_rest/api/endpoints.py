@@ -39,15 +39,22 @@ ENDPOINTS: dict[str, Endpoint] = {}
 
 
 class Segment(BaseConverter):
-    """One path segment, percent-decoded here; bytes that are no UTF-8 are refused by the
-    endpoint.
-    """
+    """One path segment, percent-decoded here."""
 
     regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
-        """The decoded segment; undecodable bytes are kept as surrogates for `_checked` to see."""
-        return unquote_to_bytes(value).decode("utf-8", "surrogateescape")
+        """The decoded segment."""
+        return decoded_segment(value)
+
+
+def decoded_segment(text: str) -> str:
+    """A segment without its escapes; undecodable bytes are kept as surrogates for `checked`
+    to see.
+    """
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
 def endpoint(
@@ -81,7 +88,7 @@ def _serve(found: Endpoint, segments: dict[str, str]) -> Response:
     choice = found.negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
     # Known from here on, so that errors are answered in the negotiated type.
     g.response_type = choice.response_type
-    answer = found.view(_call(environ, choice), **_checked(segments))
+    answer = found.view(_call(environ, choice), **checked(segments))
     if answer.body is None:
         response = Response(status=answer.status)
         del response.headers["Content-Type"]
@@ -94,7 +101,8 @@ def _call(environ: Mapping[str, Any], choice: Choice) -> Call:
     return Call(environ, clients, choice)
 
 
-def _checked(segments: dict[str, str]) -> dict[str, str]:
+def checked(segments: dict[str, str]) -> dict[str, str]:
+    """The segments, if they are text. Raises: BadRequest where one is not UTF-8."""
     for name, value in segments.items():
         # Python keeps undecodable bytes as lone surrogates, which nothing else can bring in.
         if not value.isascii() and any("\udc80" <= c <= "\udcff" for c in value):

@@ -13,6 +13,9 @@ from kafka_rest.errors import BadRequest, BodyTooLarge, NotFound
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice
 
+PATH = "kafka_rest.path"
+"""Where the raw path of a request stands in its environ, without query and trailing slash."""
+
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 _INT_MAX = 2**31 - 1
 _LONG_MAX = 2**63 - 1
@@ -75,7 +78,7 @@ class Call:
 
     def instance_uri(self, instance: str) -> str:
         """The absolute URI of an instance under the group that this request was sent to."""
-        path = str(self.environ["kafka_rest.path"]).rstrip("/")
+        path = str(self.environ[PATH]).rstrip("/")
         return f"{self._origin()}{path}/instances/{quote(instance, safe=_PATH_SAFE)}"
 
     def _origin(self) -> str:

@@ -76,7 +76,12 @@ class ClusterMetadata:
 
     def brokers(self, deadline: Deadline) -> list[int]:
         """Ids of the live brokers, ascending."""
-        return sorted(self._list(deadline, None, self._admin).brokers)
+        try:
+            # Not by the topics' metadata, which is large where there are many.
+            future = self._admin.describe_cluster(request_timeout=self._bound(deadline))
+            return sorted(node.id for node in future.result(self._bound(deadline) + 1).nodes)
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), "brokers of the cluster") from failure
 
     def topics(self, deadline: Deadline) -> list[str]:
         """Names of all topics, sorted by code unit, internal ones included."""

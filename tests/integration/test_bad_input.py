@@ -100,7 +100,8 @@ def test_instance_too_many_is_429(small: Proxy) -> None:
         (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
         (
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n",
             400,
         ),
     ],

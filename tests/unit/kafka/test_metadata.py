@@ -1,5 +1,6 @@
 """Cluster metadata: existence, the short cache, and creation by the broker alone."""
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,12 @@ class FakeAdmin:
 
     def __init__(self, config: dict[str, Any], cluster: "Cluster") -> None:
         self.config, self.cluster = config, cluster
+
+    def describe_cluster(self, request_timeout: float) -> Any:
+        assert request_timeout > 0
+        future: Future[Any] = Future()
+        future.set_result(SimpleNamespace(nodes=[SimpleNamespace(id=n) for n in (2, 10, 1)]))
+        return future
 
     def list_topics(self, topic: str | None, timeout: float) -> Any:
         assert timeout > 0, "a call without a time-out can block for ever"
@@ -41,9 +48,7 @@ class Cluster:
             if self.creates_after < 0:
                 self.partitions[str(topic)] = 1
         names = list(self.partitions) if topic is None else [topic]
-        return SimpleNamespace(
-            brokers={2: None, 10: None, 1: None}, topics={name: self._topic(name) for name in names}
-        )
+        return SimpleNamespace(topics={name: self._topic(name) for name in names})
 
     def _topic(self, name: str) -> Any:
         count = self.partitions.get(name, 0)
