@@ -121,6 +121,31 @@ def real_stack(bootstrap: str, registry: str) -> Iterator[Stack]:
             yield Stack(bootstrap, embedded.url)
 
 
+@contextmanager
+def started(command: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A process that says what it does on its standard output; ended whatever the test does."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(STOP_SECONDS)
+
+
+def said_until(process: "subprocess.Popen[str]", mark: str) -> str:
+    """What a process says up to the line with a mark; fails if it ends before."""
+    assert process.stdout is not None
+    said = ""
+    while mark not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:

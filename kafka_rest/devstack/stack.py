@@ -36,7 +36,9 @@ Ctrl-C ends it; everything that was produced is forgotten then.
 
 def run(port: int, broker_port: int, registry_port: int, overrides: tuple[str, ...]) -> int:
     """Run the stack until it is told to stop; the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Also where a shell in the background has set Ctrl-C aside.
+        signal.signal(number, _interrupt)
     try:
         with (
             EmbeddedBroker(broker_port, topics=QUICKSTART_TOPICS) as broker,

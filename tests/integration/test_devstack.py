@@ -23,7 +23,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from kafka_rest.devstack.children import ChildFailed, EmbeddedBroker, EmbeddedRegistry
-from tests.stack import free_port, wait_for
+from tests.stack import free_port, said_until, started, wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -235,31 +235,21 @@ def test_malformed_body_is_a_4xx(registry: EmbeddedRegistry, body: bytes) -> Non
 def test_stack_is_ready_and_leaves_nothing_behind() -> None:
     port = free_port()
     command = [sys.executable, "-m", "kafka_rest.server.cli", "dev", "--port", str(port)]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.stdout is not None
-    said = ""
-    while "Ctrl-C ends it" not in said:
-        line = run.stdout.readline()
-        assert line, said
-        said += line
-    assert f"http://localhost:{port}" in said
-    assert said.count("curl ") == 3
-    for command_line in re.findall(r"curl (?:\\\n|[^\n])+", said):
-        done = subprocess.run(
-            command_line.replace("\\\n", " "),
-            shell=True,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-        assert done.returncode == 0, command_line
-        assert '"error_code":4' not in done.stdout
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    assert len(children) == 3
-    again = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    assert again.returncode == 1
-    assert f"Port {port} is in use" in again.stderr
-    run.send_signal(signal.SIGINT)
-    assert run.wait(20) == 0
-    run.stdout.close()
+    with started(command) as run:
+        said = said_until(run, "Ctrl-C ends it")
+        assert f"http://localhost:{port}" in said
+        commands = re.findall(r"curl (?:\\\n|[^\n])+", said)
+        assert len(commands) == 3
+        for line in commands:
+            shell = line.replace("\\\n", " ")
+            done = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=20)
+            assert done.returncode == 0, line
+            assert '"error_code":4' not in done.stdout
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        assert len(children) == 3
+        again = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert again.returncode == 1
+        assert f"Port {port} is in use" in again.stderr
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 0
     assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]

@@ -82,7 +82,8 @@ def test_killed_worker_is_replaced_and_its_consumers_are_told_so(stack: Stack) -
     topic = stack.create_topic()
     stack.produce(topic, [(0, None, b"a")])
     with Proxy(stack, workers=2) as proxy:
-        consumers = [proxy.create_consumer() for _ in range(6)]
+        # Names spread over the workers; an unnamed consumer lives where its request arrived.
+        consumers = [proxy.create_consumer("g-spread", name=f"i{n}") for n in range(8)]
         for consumer in consumers:
             assert proxy.get(f"{consumer}/topics/{topic}").status == 200
         victim = proxy.worker_pids()[0]
