@@ -2,6 +2,7 @@
 wrong.
 """
 
+import http.client
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import Stack, free_port, wait_for
+from tests.stack import Stack, free_port, said_until, started, wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,27 +113,23 @@ def test_gunicorns_own_command_line_works(stack: Stack) -> None:
         "config/gunicorn.conf.py",
         "kafka_rest.server.wsgi:application",
     ]
-    server = subprocess.Popen(
-        [sys.executable, *command], env=environ, cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    import http.client
+    with started([sys.executable, *command], env=environ, cwd=ROOT) as server:
 
-    def topics() -> int:
-        assert server.poll() is None
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/topics")
-            return connection.getresponse().status
-        except OSError:
-            return 0
-        finally:
-            connection.close()
+        def topics() -> int:
+            assert server.poll() is None
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            try:
+                connection.request("GET", "/topics")
+                return connection.getresponse().status
+            except OSError:
+                return 0
+            finally:
+                connection.close()
 
-    wait_for(lambda: topics() == 200)
-    server.terminate()
-    _, said = server.communicate(timeout=20)
-    assert server.returncode == 0
-    assert "Server started, listening for requests..." in said
+        said_until(server, "Server started, listening for requests...")
+        wait_for(lambda: topics() == 200)
+        server.terminate()
+        assert server.wait(20) == 0
 
 
 @pytest.mark.parametrize(

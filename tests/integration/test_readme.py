@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import free_port
+from tests.stack import free_port, said_until, started
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,14 +32,9 @@ def port() -> Iterator[int]:
     """A development stack, as `make run` starts it, on another port."""
     number = free_port()
     command = [sys.executable, "-m", "kafka_rest.server.cli", "dev", "--port", str(number)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
-        assert run.stdout is not None
-        while "Ctrl-C ends it" not in (line := run.stdout.readline()):
-            assert line, "the stack ended"
+    with started(command) as run:
+        said_until(run, "Ctrl-C ends it")
         yield number
-        run.terminate()
 
 
 def test_quickstart_answers_as_printed(port: int) -> None:
