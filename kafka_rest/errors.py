@@ -1,8 +1,7 @@
 """The one table of REST errors: a class per error code.
 
-To add an error, write a class. The HTTP status follows from the code, one handler renders them all,
-and `docs/errors.md`-style listings iterate `ERRORS`. Not for translating Kafka's errors: that is
-`kafka.failures`.
+To add an error, write a class. The HTTP status follows from the code, one handler renders them all.
+Not for translating Kafka's errors: that is `kafka.failures`.
 """
 
 from typing import ClassVar

@@ -12,7 +12,7 @@ from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat
 from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, ReadLimits
 from kafka_rest.kafka.registry import ClientRegistry
-from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.records import ConsumedRecord, Deadline, Schema, TopicPartition
 
 NULL = b"null"
 
@@ -132,7 +132,7 @@ def _decoder(
 ) -> Callable[[ConsumedRecord], bytes]:
     decode = embedded.decode
 
-    def find_schema(schema_id: int):  # type: ignore[no-untyped-def]
+    def find_schema(schema_id: int) -> Schema:
         return clients.schemas.by_id(schema_id, deadline)
 
     def decoded(record: ConsumedRecord) -> bytes:

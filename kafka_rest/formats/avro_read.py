@@ -9,8 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from avro import schema as avro_schema
-
+from kafka_rest.formats import avro_schema
 from kafka_rest.formats.avro_schema import branch_name
 from kafka_rest.formats.embedded import DecodeError
 
@@ -24,7 +23,7 @@ MOST_EMPTY_ITEMS = 1_000_000
 _NUMBER_TEXT = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 
 
-def compile_reader(schema: avro_schema.Schema) -> Callable[[bytes, int], Any]:
+def compile_reader(schema: Any) -> Callable[[bytes, int], Any]:
     """A function that takes data and a start and returns the value; bytes behind it are not looked
     at.
     """
@@ -67,35 +66,19 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at
 
 
-class _Compiler:
-    """Compiles one schema; a named type is compiled once, so that it may contain itself."""
+class _Compiler(avro_schema.Compiler[Read]):
+    """Compiles one schema."""
 
-    def __init__(self) -> None:
-        self._named: dict[str, list[Read]] = {}
-
-    def compile(self, schema: avro_schema.Schema) -> Read:
-        """The function for one type."""
-        simple = _SIMPLE.get(schema.type)
-        if simple is not None:
-            return simple
-        if schema.type in ("record", "error", "enum", "fixed"):
-            return self._reference(schema)
-        make: dict[str, Callable[[Any], Read]] = {
+    def make(self, schema: Any) -> Read:
+        """The function for a type that is not simple."""
+        makers: dict[str, Callable[[Any], Read]] = {
+            "enum": _enum,
+            "fixed": _fixed,
             "array": self._array,
             "map": self._map,
             "union": self._union,
         }
-        return make[schema.type](schema)
-
-    def _reference(self, schema: Any) -> Read:
-        known = self._named.get(schema.fullname)
-        if known is None:
-            known = self._named[schema.fullname] = []
-            make = {"enum": _enum, "fixed": _fixed}.get(schema.type, self._record)
-            known.append(make(schema))
-        if known:
-            return known[0]
-        return lambda data, at: known[0](data, at)
+        return makers.get(schema.type, self._record)(schema)
 
     def _record(self, schema: Any) -> Read:
         fields = [(field.name, self.compile(field.type)) for field in schema.fields]
@@ -247,7 +230,7 @@ def _enum(schema: Any) -> Read:
     return read
 
 
-_SIMPLE: dict[str, Read] = {
+_Compiler.simple = {
     "null": _null,
     "boolean": _boolean,
     "int": read_long,

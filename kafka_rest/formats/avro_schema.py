@@ -7,8 +7,9 @@ default, and old schemas with odd ones must go on working.
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from avro import constants
 from avro import schema as avro_schema
@@ -19,10 +20,44 @@ from kafka_rest.formats.embedded import SchemaError
 from kafka_rest.records import Schema
 
 PRIMITIVES = frozenset(constants.PRIMITIVE_TYPES)
+_NAMED_TYPES = ("record", "error", "enum", "fixed")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DROPPED = ("logicalType", "default")
 # What the library raises beside its own errors when a part of a schema has the wrong shape.
 _SHAPE_ERRORS = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Compiler(ABC, Generic[F]):
+    """Turns each type of a schema into a function. A named type is compiled once, so that it may
+    contain itself. A subclass gives a function for each simple type, and how to make the others.
+    """
+
+    simple: ClassVar[Mapping[str, Callable[..., Any]]]
+
+    def __init__(self) -> None:
+        self._named: dict[str, list[F]] = {}
+
+    @abstractmethod
+    def make(self, schema: Any) -> F:
+        """The function for a record, enum, fixed, array, map or union."""
+
+    def compile(self, schema: Any) -> F:
+        """The function for one type."""
+        if schema.type in self.simple:
+            return cast(F, self.simple[schema.type])
+        if schema.type not in _NAMED_TYPES:
+            return self.make(schema)
+        known = self._named.get(schema.fullname)
+        if known is None:
+            known = self._named[schema.fullname] = []
+            known.append(self.make(schema))
+        if known:
+            return known[0]
+        # Still being compiled: the type contains itself.
+        return cast(F, lambda *arguments: known[0](*arguments))
 
 
 def parse(schema: Schema) -> avro_schema.Schema:

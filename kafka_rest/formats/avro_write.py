@@ -12,8 +12,8 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from avro import schema as avro_schema
 
+from kafka_rest.formats import avro_schema
 from kafka_rest.formats.avro_schema import branch_name
 from kafka_rest.formats.embedded import ConversionError
 
@@ -43,7 +43,7 @@ class Refused(ConversionError):
         return f"{self.path}: {self.detail}" if self.path else self.detail
 
 
-def compile_writer(schema: avro_schema.Schema) -> Callable[[bytes, bytearray], None]:
+def compile_writer(schema: Any) -> Callable[[bytes, bytearray], None]:
     """A function that takes JSON text and appends the Avro encoding. It raises ConversionError."""
     write = _Compiler().outermost(schema)
     decode = msgspec.json.decode
@@ -80,13 +80,10 @@ def append_long(value: int, out: bytearray) -> None:
     out.append(value)
 
 
-class _Compiler:
-    """Compiles one schema; a named type is compiled once, so that it may contain itself."""
+class _Compiler(avro_schema.Compiler[Write]):
+    """Compiles one schema."""
 
-    def __init__(self) -> None:
-        self._named: dict[str, list[Write]] = {}
-
-    def outermost(self, schema: avro_schema.Schema) -> Write:
+    def outermost(self, schema: Any) -> Write:
         """The function for the whole value, which is a little more lenient (reference
         behaviour).
         """
@@ -96,35 +93,18 @@ class _Compiler:
             return self._record(schema, lenient=True)
         return self.compile(schema)
 
-    def compile(self, schema: avro_schema.Schema) -> Write:
-        """The function for one type."""
-        simple = _SIMPLE.get(schema.type)
-        if simple is not None:
-            return simple
-        if schema.type in ("record", "error", "enum", "fixed"):
-            return self._reference(schema)
-        make: dict[str, Callable[[Any], Write]] = {
+    def make(self, schema: Any) -> Write:
+        """The function for a type that is not simple."""
+        makers: dict[str, Callable[[Any], Write]] = {
+            "enum": _enum,
+            "fixed": _fixed,
             "array": self._array,
             "map": self._map,
             "union": self._union,
         }
-        return make[schema.type](schema)
-
-    def _reference(self, schema: Any) -> Write:
-        known = self._named.get(schema.fullname)
-        if known is None:
-            known = self._named[schema.fullname] = []
-            make = {"enum": _enum, "fixed": _fixed}.get(schema.type, self._record)
-            known.append(make(schema))
-        if known:
-            return known[0]
-        # Still being compiled: the type contains itself.
-        return lambda value, out: known[0](value, out)
+        return makers.get(schema.type, self._record)(schema)
 
     def _record(self, schema: Any, lenient: bool = False) -> Write:
-        if lenient:
-            # A recursive record inside is a strict one of its own.
-            self._named.pop(schema.fullname, None)
         fields = [(field.name, self.compile(field.type)) for field in schema.fields]
         count = len(fields)
 
@@ -317,7 +297,7 @@ def _enum(schema: Any) -> Write:
     return write
 
 
-_SIMPLE: dict[str, Write] = {
+_Compiler.simple = {
     "null": _null,
     "boolean": _boolean,
     "int": _number("int"),

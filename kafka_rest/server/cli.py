@@ -15,6 +15,7 @@ from gunicorn.app.base import BaseApplication
 
 from kafka_rest import __version__
 from kafka_rest import settings as s
+from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.server import hooks, logs
 from kafka_rest.settings import documents
 
@@ -124,6 +125,8 @@ def show_settings(
 def check_config(file: str | None, overrides: tuple[str, ...]) -> None:
     """Name all mistakes in the settings at once; exit with 1 if there are any."""
     mistakes, warnings = documents.problems(file, os.environ, overrides)
+    if not mistakes:
+        warnings += translation_warnings(_load(file, overrides))
     for warning in warnings:
         click.echo(f"warning: {warning}")
     for mistake in mistakes:

@@ -9,11 +9,11 @@ from confluent_kafka import KafkaError
 
 from kafka_rest import errors
 from kafka_rest.kafka.consumers import (
-    IDLE_CARRY_COUNT,
     ConsumerInstance,
     InstanceDescription,
     ReadLimits,
 )
+from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
 from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage
 
@@ -262,6 +262,17 @@ def test_refused_topic_is_told(bench: Bench) -> None:
     )
     with pytest.raises(errors.TopicForbidden):
         bench.read()
+
+
+def test_error_between_records_loses_none_of_them(bench: Bench) -> None:
+    bench.add((0, 0, b"a"), (0, 1, b"b"))
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    bench.consumer.queue.append(FakeMessage(error=refused))
+    bench.add((0, 2, b"c"))
+    assert bench.read() == [0, 1, 2]
+    with pytest.raises(errors.TopicForbidden):
+        bench.read()
+    assert bench.read() == []
 
 
 def test_lost_brokers_are_told_only_when_nothing_came(bench: Bench) -> None:

@@ -1,0 +1,189 @@
+"""One librdkafka consumer as a member of its group: the events, errors and records of its queue.
+
+Nothing that has come out of the queue is lost: a record that nobody takes yet is carried, an error
+that stays is kept for the next reader. Not thread-safe: `kafka.consumers` holds its mutex around
+every call.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from kafka_rest.errors import RestError
+from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
+from kafka_rest.kafka.messages import record_of
+from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+
+log = logging.getLogger(__name__)
+
+# consume(n, t) does not return before 200 ms even when a record arrives earlier, poll(t) does if
+# t is
+# shorter; a slice this long also bounds how late a reader notices that it is to stop.
+POLL_SLICE_SECONDS = 0.1
+DRAIN_COUNT = 1000
+IDLE_CARRY_COUNT = 100
+
+Offsets = dict[TopicPartition, int]
+
+
+class Membership:
+    """A member of a group. `revoked` is told which partitions it has lost."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        about: str,
+        revoked: Callable[[set[TopicPartition]], None],
+        make: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        self._about, self._revoked = about, revoked
+        self.carried: deque[ConsumedRecord] = deque()
+        self.owned: set[TopicPartition] = set()
+        self.assigned = False
+        self._paused = False
+        self._trouble: KafkaError | None = None
+        self._failure: RestError | None = None
+        self._answer: tuple[KafkaError | None, Offsets] | None = None
+        self._consumer = make({**config, "error_cb": self._on_error, "on_commit": self._on_commit})
+
+    def subscribe(self, topics: tuple[str, ...]) -> None:
+        """Start joining the group for these topics; the assignment comes while polling."""
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def poll(self, timeout: float) -> None:
+        """Serve the queue once, for a slice at the longest; what record comes is carried."""
+        self._take(self._consumer.poll(min(timeout, POLL_SLICE_SECONDS)))
+
+    def drain(self) -> None:
+        """Carry what is there at once."""
+        for message in self._consumer.consume(DRAIN_COUNT, 0):
+            self._take(message)
+
+    def serve(self, timeout: float) -> None:
+        """Serve the queue for its events; a flood of records, which would hide them, is paused."""
+        self.poll(timeout)
+        if len(self.carried) >= IDLE_CARRY_COUNT and not self._paused:
+            self._paused = True
+            self._consumer.pause(self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Let records come again after `serve` has paused them."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(self._consumer.assignment())
+
+    def put_back(self, records: list[ConsumedRecord]) -> None:
+        """Carry records again, before all others, as far as their partitions are still owned."""
+        self.carried.extendleft(r for r in reversed(records) if _place(r) in self.owned)
+
+    @property
+    def failed(self) -> bool:
+        """True while an error that stays waits to be raised."""
+        return self._failure is not None
+
+    def raise_failure(self) -> None:
+        """Raise what Kafka has reported for good (once), or the broker trouble of the moment,
+        if any.
+        """
+        failure, self._failure = self._failure, None
+        if failure is None and self._trouble is not None:
+            failure = rest_error(self._trouble, self._about)
+        if failure is not None:
+            raise failure
+
+    def store(self, offsets: Offsets) -> None:
+        """Note offsets for the automatic commit."""
+        try:
+            self._consumer.store_offsets(offsets=_kafka_offsets(offsets))
+        except KafkaException as failure:
+            # The partition has just been taken away; its next owner reads from the last commit.
+            log.info("offsets not stored %s reason=%s", self._about, error_of(failure).str())
+
+    def commit(self, offsets: Offsets, deadline: Deadline) -> None:
+        """Commit offsets and wait for the answer. Raises: 50002/50003, and at the deadline.
+
+        An asynchronous call whose answer is awaited: the synchronous one has no time-out.
+        """
+        self._answer = None
+        try:
+            self._consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
+            self._await_answer(offsets, deadline)
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), self._about, self._trouble) from failure
+
+    def close(self) -> None:
+        """Leave the group and free the client; may block as long as the broker lets it."""
+        self.carried.clear()
+        try:
+            self._consumer.close()
+        except (KafkaException, RuntimeError) as failure:
+            log.warning("consumer did not close cleanly %s reason=%s", self._about, failure)
+
+    def _await_answer(self, offsets: Offsets, deadline: Deadline) -> None:
+        while not deadline.expired:
+            self.serve(deadline.left())
+            # The automatic commit is answered through the same callback: ours has our offsets.
+            if self._answer is not None and self._answer[1] == offsets:
+                error = self._answer[0]
+                if error is not None and error.code() != KafkaError._NO_OFFSET:
+                    raise KafkaException(error)
+                return
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "No answer to the commit in time"))
+
+    def _take(self, message: Message | None) -> None:
+        """Take a message; errors arrive as messages too."""
+        if message is None:
+            return
+        error = message.error()
+        if error is None:
+            self._trouble = None
+            self.carried.append(record_of(message))
+        elif error.code() in BROKER_TROUBLE:
+            self._trouble = error
+        elif error.code() not in NO_DATA_YET:
+            self._failure = rest_error(error, self._about)
+
+    # librdkafka calls these on the thread that polls.
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        # Incremental or not, what is new comes here and what is gone went through `_on_revoke`.
+        self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
+        self.assigned = True
+        self._paused = False
+        log.info("partitions assigned %s count=%d", self._about, len(partitions))
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        gone = {TopicPartition(p.topic, p.partition) for p in partitions}
+        self.owned -= gone
+        self.carried = deque(record for record in self.carried if _place(record) not in gone)
+        self._revoked(gone)
+        log.info("partitions revoked %s count=%d", self._about, len(partitions))
+
+    def _on_commit(
+        self, error: KafkaError | None, partitions: list[KafkaTopicPartition] | None
+    ) -> None:
+        answered = partitions or []
+        refused = error or next((p.error for p in answered if p.error is not None), None)
+        self._answer = refused, {TopicPartition(p.topic, p.partition): p.offset for p in answered}
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in BROKER_TROUBLE:
+            self._trouble = error
+        log.warning("consumer error %s code=%s text=%s", self._about, error.name(), error.str())
+
+
+def _place(record: ConsumedRecord) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _kafka_offsets(offsets: Offsets) -> list[KafkaTopicPartition]:
+    return [KafkaTopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
