@@ -1,9 +1,8 @@
 """Media types: parse headers, choose among what an endpoint offers, name what would have worked.
 
 Each endpoint lays its variants as a table; `Negotiation` picks one by the request's Content-Type
-and
-Accept, as JAX-RS does it (the reference's rules), with the exceptions that docs/compatibility.md
-lists.
+and Accept, as JAX-RS does it (the reference's rules), with the exceptions that
+docs/compatibility.md lists.
 """
 
 import re

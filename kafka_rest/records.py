@@ -72,8 +72,7 @@ class Schema:
     """A registered schema.
 
     `references` holds everything that the text needs, transitively, each before its users, so that
-    a
-    format can compile the schema without asking anyone.
+    a format can compile the schema without asking anyone.
     """
 
     schema_id: int

@@ -1,8 +1,7 @@
 """The decorator that makes a function an endpoint: negotiation before it, rendering after it.
 
 To add an endpoint, decorate one view. Routes match the raw path: a literal is not percent-decoded,
-an
-encoded slash stays inside its segment, and one trailing slash is allowed (reference behaviour).
+an encoded slash stays inside its segment, and one trailing slash is allowed (reference behaviour).
 """
 
 from collections.abc import Callable, Mapping

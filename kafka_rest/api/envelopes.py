@@ -1,8 +1,7 @@
 """Request bodies as typed values: shape errors become 422 with the place, malformed JSON 400.
 
 Records are decoded by msgspec in one pass that keeps each embedded value's bytes; small envelopes
-by
-marshmallow.
+by marshmallow.
 """
 
 import re
@@ -204,6 +203,8 @@ def _required(records: list[T] | None) -> list[T]:
 
 
 def _raw(value: msgspec.Raw) -> bytes | None:
+    if value is _ABSENT:
+        return None
     text = bytes(value)
     return None if text == NULL else text
 

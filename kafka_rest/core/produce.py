@@ -75,8 +75,8 @@ def produce(
     """Check, encode and send; `done` is called once, when every record has its report.
 
     Blocks for what must be looked up (a schema or a topic that is not cached) and while
-    librdkafka's
-    queue is full, never for the reports. Raises before anything is sent: 404xx, 40801, 422xx.
+    librdkafka's queue is full, never for the reports. Raises before anything is sent: 404xx, 40801,
+    422xx.
     """
     key = _Side("key", request.key_schema, errors.KeySchemaMissing)
     value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
@@ -87,7 +87,10 @@ def produce(
         _check_path_partition(clients, request, deadline)
     key_id, key_encoder = _encoder(clients, request, key, deadline)
     value_id, value_encoder = _encoder(clients, request, value, deadline)
-    records = _encode(request, key, key_encoder, value, value_encoder)
+    keys = _encoded(request, key, key_encoder, (r.key for r in request.records))
+    values = _encoded(request, value, value_encoder, (r.value for r in request.records))
+    partitions = (r.partition for r in request.records)
+    records = list(map(ProduceRecord, keys, values, partitions))
     blocking = deadline.sooner(clients.limits.block_seconds)
     count = clients.metadata.ensure_topic(request.topic, blocking)
     _require_partition(request, count)
@@ -148,33 +151,21 @@ def _registered(
     return clients.schemas.register(subject, schema_type, text, deadline)
 
 
-def _encode(
-    request: ProduceRequest,
-    key: _Side,
-    key_encoder: Encoder | None,
-    value: _Side,
-    value_encoder: Encoder | None,
-) -> list[ProduceRecord]:
-    records: list[ProduceRecord] = []
-    side = key
+def _encoded(
+    request: ProduceRequest, side: _Side, encoder: Encoder | None, texts: Iterable[bytes | None]
+) -> list[bytes | None]:
+    """One side of all records as Kafka stores it. Raises: the format's refusal of the first
+    bad one.
+    """
+    stored: list[bytes | None] = []
     try:
-        for record in request.records:
-            side = key
-            stored_key = _stored(record.key, key_encoder)
-            side = value
-            records.append(
-                ProduceRecord(stored_key, _stored(record.value, value_encoder), record.partition)
-            )
+        for text in texts:
+            if text is not None and encoder is not None:
+                stored.append(encoder.encode(text))
+            elif encoder is None or encoder.nullable:
+                stored.append(None)
+            else:
+                raise ConversionError(encoder.null_error)
     except ConversionError as error:
-        raise request.embedded_format.refusal(side.name, len(records), error) from error
-    return records
-
-
-def _stored(text: bytes | None, encoder: Encoder | None) -> bytes | None:
-    if encoder is None:
-        return None
-    if text is None:
-        if not encoder.nullable:
-            raise ConversionError(encoder.null_error)
-        return None
-    return encoder.encode(text)
+        raise request.embedded_format.refusal(side.name, len(stored), error) from error
+    return stored

@@ -1,8 +1,7 @@
 """librdkafka's mock cluster through ctypes: declarations only.
 
 The library inside the confluent-kafka wheel exports these functions; a symbol look-up in its
-extension
-module finds them in the library that it is linked with, whatever the wheel calls that.
+extension module finds them in the library that it is linked with, whatever the wheel calls that.
 """
 
 import ctypes as c

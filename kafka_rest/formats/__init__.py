@@ -1,8 +1,7 @@
 """The embedded formats: how a JSON value in a request becomes bytes in Kafka, and back.
 
 To add a format, write a module with an `EmbeddedFormat` and add a row to `FORMATS`. Not for
-fetching
-schemas: a format that needs one is handed it.
+fetching schemas: a format that needs one is handed it.
 """
 
 from kafka_rest.formats import avro, binary, json

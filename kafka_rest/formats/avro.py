@@ -76,7 +76,7 @@ class Avro:
 
     def check(self, schema: Schema) -> None:
         """Compile a schema before it is registered. Raises: SchemaError."""
-        avro_schema.parse(schema)
+        _parsed(schema)
 
     def encoder(self, schema: Schema | None) -> Encoder:
         """The compiled encoder of a registered schema. Raises: SchemaError."""

@@ -1,8 +1,7 @@
 """Avro schemas as Apache's `avro` library parses them, with the checks that it leaves out.
 
 Logical types and defaults are dropped first: the proxy shows the underlying values and never fills
-in a
-default, and old schemas with odd ones must go on working.
+in a default, and old schemas with odd ones must go on working.
 """
 
 import json

@@ -1,8 +1,7 @@
 """JSON-encoded Avro to Avro's binary encoding: a schema compiled once into nested functions.
 
 Each function checks a JSON value and appends its encoding; there is no datum in between. The names
-of
-tokens and the texts of refusals follow Avro's own JSON decoder, which clients know from the
+of tokens and the texts of refusals follow Avro's own JSON decoder, which clients know from the
 reference.
 """
 

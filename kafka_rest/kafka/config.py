@@ -1,8 +1,8 @@
 """Settings as configuration for librdkafka's clients.
 
 Precedence, rising: our defaults, keys without a prefix (v1 of the reference hands them to producers
-and
-consumers), `client.*`, then `producer.*`, `consumer.*` or `admin.*`, then what must not be changed.
+and consumers), `client.*`, then `producer.*`, `consumer.*` or `admin.*`, then what must not be
+changed.
 """
 
 from typing import Any
@@ -99,8 +99,7 @@ def default_auto_commit(settings: s.Settings) -> bool:
 
 def block_seconds(settings: s.Settings) -> float:
     """How long a produce call may wait for its topic and for room in the queue: Java's
-    `max.block.ms`
-    where it is set, else `metadata.timeout.ms`.
+    `max.block.ms` where it is set, else `metadata.timeout.ms`.
     """
     passed = settings.passed_through
     for key in ("producer.max.block.ms", "client.max.block.ms", "max.block.ms"):

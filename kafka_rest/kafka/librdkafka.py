@@ -1,8 +1,7 @@
 """The configuration properties that librdkafka knows, by the kind of client they are for.
 
 From the library's own list (2.16), less callbacks and pointers, which no file can hold. Needed
-because
-an unknown property, or one of the other kind, makes a client fail or warn.
+because an unknown property, or one of the other kind, makes a client fail or warn.
 """
 
 SHARED = frozenset(

@@ -147,8 +147,7 @@ class ClusterMetadata:
         it.
 
         A broker creates a topic after it has answered that there is none, so this asks again until
-        the
-        look-up's time is up. Raises: TopicNotFound.
+        the look-up's time is up. Raises: TopicNotFound.
         """
         try:
             return self.require(topic, deadline)

@@ -121,8 +121,7 @@ class SharedProducer:
         """Hand the records over and return; `done` gets their reports in the order given.
 
         Blocks only while librdkafka's queue is full, until the deadline at the longest; a record
-        that
-        found no room is reported as retriable. One for a partition that the topic lacks is not
+        that found no room is reported as retriable. One for a partition that the topic lacks is not
         sent.
         """
         batch = DeliveryBatch(len(records), done, lambda: self.trouble)

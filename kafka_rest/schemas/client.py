@@ -26,8 +26,7 @@ class SchemaRegistryClient:
     sessions.
 
     Every method raises `SchemaRegistryFailure` with the registry's own code and text, or why none
-    of the
-    URLs could be reached, and takes at most the deadline or `timeout_seconds` for each URL.
+    of the URLs could be reached, and takes at most the deadline or `timeout_seconds` for each URL.
     """
 
     def __init__(

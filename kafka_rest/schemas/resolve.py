@@ -1,8 +1,7 @@
 """Schemas by id or by registration, with their references, through bounded caches.
 
 A cold schema costs one round trip however many threads ask for it at once; failures are not
-remembered,
-except that an unknown id is not asked for again within a second.
+remembered, except that an unknown id is not asked for again within a second.
 """
 
 import threading

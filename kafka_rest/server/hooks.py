@@ -2,8 +2,7 @@
 clients and end.
 
 Who runs what: the master runs `pre_fork`, `on_reload`, `when_ready`, `on_exit`; each worker runs
-`post_fork`,
-`post_worker_init`, `post_request` and `worker_exit`.
+`post_fork`, `post_worker_init`, `post_request` and `worker_exit`.
 """
 
 import gc

@@ -1,12 +1,9 @@
 """gunicorn worker: its threaded one that stays on a connection while requests keep coming, and lets
-no client
-hold a thread for long.
+no client hold a thread for long.
 
 Two lanes: connections on the private Unix socket (requests that another worker relays) have threads
-of
-their own, so that two busy workers never wait for each other. Relies on names of gunicorn that a
-test
-pins; `gthread` itself works in its place, without the speed, the limits and the second lane.
+of their own, so that two busy workers never wait for each other. Relies on names of gunicorn that a
+test pins; `gthread` itself works in its place, without the speed, the limits and the second lane.
 """
 
 import json

@@ -33,8 +33,7 @@ class Setting(Generic[T]):
     """One row: name, how its text is read, default (as text), and one sentence for the documents.
 
     `ignored` says why a setting of the reference has no effect here; it is accepted with one
-    warning.
-    `ours` marks a setting that the reference does not have.
+    warning. `ours` marks a setting that the reference does not have.
     """
 
     name: str

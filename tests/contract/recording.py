@@ -1,9 +1,9 @@
 """Recorded exchanges with the reference proxy: run one against our server and say what differs.
 
 A recording is one JSON file: topics and schemas to prepare, then steps, each a request and the
-answer
-that the reference gave. `${name}` stands for a fresh or saved value; `<<int>>`, `<<string>>`,
-`<<number>>`, `<<any>>` match by kind. Error texts are ours: only their presence is compared.
+answer that the reference gave. `${name}` stands for a fresh or saved value; `<<int>>`,
+`<<string>>`, `<<number>>`, `<<any>>` match by kind. Error texts are ours: only their presence is
+compared.
 """
 
 import base64
