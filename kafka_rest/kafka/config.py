@@ -48,6 +48,8 @@ _CONSUMER_DEFAULTS: dict[str, Any] = {
     # By default a consumer whose queue was full looks again after a second.
     "fetch.queue.backoff.ms": 20,
 }
+# Nobody polls these clients for their log, and what they fail at is told to whoever asked.
+_ADMIN_DEFAULTS: dict[str, Any] = {"log_level": 0}
 # What is handed out is stored, nothing else; an end of a partition is no event for a group's
 # reader.
 _CONSUMER_FORCED: dict[str, Any] = {
@@ -84,7 +86,7 @@ def consumer_config(settings: s.Settings) -> dict[str, Any]:
 
 def admin_config(settings: s.Settings) -> dict[str, Any]:
     """The configuration of the clients that look things up."""
-    return _common(settings) | _translated(settings, "admin").known
+    return _ADMIN_DEFAULTS | _common(settings) | _translated(settings, "admin").known
 
 
 def default_offset_reset(settings: s.Settings) -> str:

@@ -73,6 +73,12 @@ BROKER_TROUBLE = frozenset(
     }
 )
 
+# The record may have been on its way when time was up.
+_FATE_OPEN = frozenset(
+    {KafkaError._MSG_TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError._PURGE_INFLIGHT}
+)
+FATE_OPEN = "The record may or may not be stored."
+
 _VAGUE = frozenset(
     {
         KafkaError._MSG_TIMED_OUT,
@@ -109,7 +115,10 @@ def failed_report(error: KafkaError, cause: KafkaError | None = None) -> Deliver
     if error.code() == KafkaError._UNKNOWN_PARTITION:
         return refused_report(errors.PartitionNotFound, sentence(error, cause))
     kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
-    return DeliveryReport(None, None, kind.error_code, sentence(error, cause))
+    text = sentence(error, cause)
+    if error.code() in _FATE_OPEN:
+        text = f"{text}. {FATE_OPEN}"
+    return DeliveryReport(None, None, kind.error_code, text)
 
 
 def refused_report(kind: type[RestError], cause: str) -> DeliveryReport:

@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from kafka_rest.errors import RestError
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
-from kafka_rest.kafka.messages import record_of
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
 from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,14 @@ class Membership:
         self._trouble: KafkaError | None = None
         self._failure: RestError | None = None
         self._answer: tuple[KafkaError | None, Offsets] | None = None
-        self._consumer = make({**config, "error_cb": self._on_error, "on_commit": self._on_commit})
+        self._consumer = make(
+            {
+                **config,
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
+                "logger": LIBRDKAFKA_LOG,
+            }
+        )
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""
@@ -178,7 +185,6 @@ class Membership:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in BROKER_TROUBLE:
             self._trouble = error
-        log.warning("consumer error %s code=%s text=%s", self._about, error.name(), error.str())
 
 
 def _place(record: ConsumedRecord) -> TopicPartition:

@@ -1,10 +1,14 @@
-"""librdkafka's messages as records."""
+"""librdkafka's messages as records, and the log that it writes to."""
 
+import logging
 from typing import Any, cast
 
 from confluent_kafka import Message
 
 from kafka_rest.records import ConsumedRecord
+
+# Its lines are handed over when a client polls, on the thread that does so.
+LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
 
 
 def record_of(message: Message) -> ConsumedRecord:

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kafka_rest import errors
-from kafka_rest.kafka.failures import BROKER_TROUBLE, error_of, failed_report, refused_report
+from kafka_rest.kafka.failures import (
+    BROKER_TROUBLE,
+    FATE_OPEN,
+    error_of,
+    failed_report,
+    refused_report,
+)
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord
 
 log = logging.getLogger(__name__)
@@ -90,7 +97,7 @@ class DeliveryBatch:
             return
         unknown = refused_report(
             errors.KafkaRetriable,
-            "No delivery report before the deadline: the record may or may not be stored.",
+            f"No delivery report before the deadline. {FATE_OPEN}",
         )
         self._done([report or unknown for report in self._reports])
 
@@ -109,7 +116,12 @@ class SharedProducer:
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.
         self._producer = make(
-            {**config, "allow.auto.create.topics": False, "error_cb": self._on_error}
+            {
+                **config,
+                "allow.auto.create.topics": False,
+                "error_cb": self._on_error,
+                "logger": LIBRDKAFKA_LOG,
+            }
         )
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
@@ -191,4 +203,3 @@ class SharedProducer:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in BROKER_TROUBLE:
             self._trouble = (error, time.monotonic())
-        log.warning("producer error code=%s text=%s", error.name(), error.str())

@@ -17,7 +17,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.failures import BROKER_TROUBLE, error_of, rest_error
-from kafka_rest.kafka.messages import record_of
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
 from kafka_rest.records import ConsumedRecord, Deadline
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class SimpleConsumers:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            "logger": LIBRDKAFKA_LOG,
         }
         self._make, self._wait = make, wait_seconds
         self._room = threading.BoundedSemaphore(size) if size else None
