@@ -15,7 +15,8 @@ from kafka_rest.errors import NotAcceptable, UnsupportedMediaType, because
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TYPE = re.compile(rf"({_TOKEN})(?:/({_TOKEN}))?\Z")
 _WEIGHT = re.compile(r"(?:[01](?:\.\d{0,3})?|\.\d{1,3})\Z")
-_SPLIT_LIST = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*\Z)')
+_LIST_ENTRY = re.compile(r'(?:[^,"]|"[^"]*"?)+')
+_REMEMBERED_LENGTH = 1024
 _HEADER_LIMIT = 8192
 """Characters of a header that are looked at; a longer one is answered as broken."""
 
@@ -75,7 +76,7 @@ def parse_accept(header: str) -> list[_Range]:
     """
     if len(header) > _HEADER_LIMIT:
         return []
-    return [entry for text in _SPLIT_LIST.split(header) if (entry := _parse_range(text))]
+    return [entry for text in _LIST_ENTRY.findall(header) if (entry := _parse_range(text))]
 
 
 def _parse_range(text: str) -> _Range | None:
@@ -102,13 +103,18 @@ class Negotiation:
 
     def __init__(self, variants: Sequence[Variant]) -> None:
         self.variants = tuple(variants)
-        self.choose = lru_cache(maxsize=512)(self._choose)
+        self._remembered = lru_cache(maxsize=512)(self._choose)
 
-    def _choose(self, content_type: str | None, accept: str | None) -> Choice:
+    def choose(self, content_type: str | None, accept: str | None) -> Choice:
         """Choose by the two headers (None or blank: absent).
 
         Raises: UnsupportedMediaType first, then NotAcceptable, as the reference orders them.
         """
+        if len(content_type or "") + len(accept or "") > _REMEMBERED_LENGTH:
+            return self._choose(content_type, accept)
+        return self._remembered(content_type, accept)
+
+    def _choose(self, content_type: str | None, accept: str | None) -> Choice:
         return self._acceptable(self._readers(content_type), accept)
 
     def _readers(self, content_type: str | None) -> list[Variant]:

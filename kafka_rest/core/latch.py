@@ -3,9 +3,12 @@
 import threading
 from typing import Generic, Protocol, TypeVar
 
+from kafka_rest.errors import GatewayTimeout
 from kafka_rest.records import Deadline
 
 T = TypeVar("T")
+
+COMPLETION_SECONDS = 5.0
 
 
 class Expirable(Protocol):
@@ -32,12 +35,17 @@ class Latch(Generic[T]):
         self._value = value
         self._lock.release()
 
-    def wait(self, pending: Expirable, deadline: Deadline) -> T:
-        """The value; at the deadline `pending` is expired, which brings one about."""
+    def wait(
+        self, pending: Expirable, deadline: Deadline, grace_seconds: float = COMPLETION_SECONDS
+    ) -> T:
+        """The value; at the deadline `pending` is expired, which brings one about.
+
+        Raises: GatewayTimeout if it does not, within the grace.
+        """
         if not self._lock.acquire(timeout=deadline.left()):
             pending.expire()
-            # Expiry completes at once unless the completion is running this moment on another
-            # thread.
-            self._lock.acquire()
-        assert self._value is not None
+            # That completes at once, unless another thread is completing it this very moment.
+            self._lock.acquire(timeout=grace_seconds)
+        if self._value is None:
+            raise GatewayTimeout
         return self._value

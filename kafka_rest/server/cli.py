@@ -16,6 +16,7 @@ from gunicorn.app.base import BaseApplication
 from kafka_rest import __version__
 from kafka_rest import settings as s
 from kafka_rest.kafka.config import translation_warnings
+from kafka_rest.kafka.trial import client_mistakes
 from kafka_rest.server import hooks, logs
 from kafka_rest.settings import documents
 
@@ -67,9 +68,9 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
     Settings come from FILE, from variables KAFKA_REST_..., and from --set, which win in this order.
     """
     settings = _load(file, overrides)
-    problem = _busy(settings)
-    if problem:
-        _fail(problem)
+    problems = [_busy(settings), *client_mistakes(settings)]
+    if any(problems):
+        _fail("\n".join(filter(None, problems)))
     if background:
         _start_in_background(file, overrides, settings)
         return
@@ -126,7 +127,9 @@ def check_config(file: str | None, overrides: tuple[str, ...]) -> None:
     """Name all mistakes in the settings at once; exit with 1 if there are any."""
     mistakes, warnings = documents.problems(file, os.environ, overrides)
     if not mistakes:
-        warnings += translation_warnings(_load(file, overrides))
+        settings = _load(file, overrides)
+        warnings += translation_warnings(settings)
+        mistakes += client_mistakes(settings)
     for warning in warnings:
         click.echo(f"warning: {warning}")
     for mistake in mistakes:

@@ -9,8 +9,10 @@ import gc
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +38,8 @@ CLOSE_SHARE = 0.4
 RELAY_MARGIN_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60
 REQUEST_LINE_BYTES = 8190
+CONNECTIONS_MAX = 10_000
+DESCRIPTORS_MAX = 65_536
 PID_FILE = "kafka-rest.pid"
 
 
@@ -80,8 +84,7 @@ class Server:
             "workers": self.slots,
             "threads": settings[s.SERVER_THREADS],
             "worker_class": own_class,
-            # Each connection may idle; requests wait for a thread, connections do not.
-            "worker_connections": 10_000,
+            "worker_connections": _connections_max(),
             "backlog": settings[s.SERVER_BACKLOG],
             "keepalive": settings[s.SERVER_KEEPALIVE_MS] // 1000,
             "graceful_timeout": max(1, round(settings[s.SHUTDOWN_GRACEFUL_MS] / 1000)),
@@ -223,6 +226,19 @@ class Server:
                 log.info("Server started, listening for requests...")
 
 
+def _connections_max() -> int:
+    """Connections of each worker; half of its descriptors are left for Kafka and the rest.
+
+    A worker that ran out of descriptors in the middle of accepting one would end.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = DESCRIPTORS_MAX
+    wanted = max(soft, min(hard, DESCRIPTORS_MAX))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(CONNECTIONS_MAX, wanted // 2)
+
+
 def run_dir(settings: s.Settings) -> str:
     """The server's private folder, made if it is not there. Raises: RuntimeError if it is
     another's.
@@ -231,8 +247,10 @@ def run_dir(settings: s.Settings) -> str:
     default = os.path.join(tempfile.gettempdir(), f"kafka-rest-{os.getuid()}-{port}")
     path = settings[s.SERVER_RUN_DIR] or default
     os.makedirs(path, mode=0o700, exist_ok=True)
-    if os.stat(path).st_uid != os.getuid():
-        raise RuntimeError(f"{path} belongs to another user; set server.run.dir")
+    # The default's name is known to all: nobody may have put something else there.
+    found = os.lstat(path)
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise RuntimeError(f"{path} is not a folder of this user; set server.run.dir")
     return path
 
 

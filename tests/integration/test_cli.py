@@ -62,6 +62,17 @@ def test_busy_port_stops_the_start_with_a_sentence() -> None:
     assert done.stderr.startswith(f"Port {port} is in use")
 
 
+def test_value_that_only_librdkafka_knows_to_be_wrong_stops_the_start() -> None:
+    words = ["--set", f"listeners=http://127.0.0.1:{free_port()}", "--set", "producer.acks=many"]
+    for command in ("start", "check-config"):
+        done = run(command, *words)
+        assert done.returncode == 1
+        said = done.stdout + done.stderr
+        assert "the producer's settings are refused" in said
+        assert "acks" in said
+        assert "Traceback" not in said
+
+
 def test_check_config_names_mistakes_and_warnings() -> None:
     bad = run("check-config", "--set", "port=x", "--set", "debug=maybe")
     assert bad.returncode == 1

@@ -1,6 +1,7 @@
 """The small pure things: pinning, deadlines, errors, the latch."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +69,12 @@ class Pending:
 
     def expire(self) -> None:
         self._latch.set("expired")
+
+
+def test_latch_that_nothing_completes_is_a_504() -> None:
+    latch: Latch[str] = Latch()
+    with pytest.raises(errors.GatewayTimeout):
+        latch.wait(SimpleNamespace(expire=lambda: None), Deadline(0.01), 0.01)
 
 
 def test_latch_takes_the_value_before_during_or_after_the_wait() -> None:

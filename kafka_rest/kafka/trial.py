@@ -1,0 +1,59 @@
+"""Try the Kafka clients' configuration before a server starts, in a child process.
+
+Only librdkafka itself knows all its values, and a client must not be made in a process that forks
+workers later.
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from kafka_rest import settings as s
+from kafka_rest.kafka import config
+from kafka_rest.kafka.failures import error_of
+
+TRIAL_SECONDS = 10.0
+
+
+def client_mistakes(settings: s.Settings) -> list[str]:
+    """What librdkafka refuses of the settings for its clients, one sentence a kind of client.
+
+    Takes some ten milliseconds, `TRIAL_SECONDS` at the most.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_try_all, args=(settings, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        return list(ours.recv()) if ours.poll(TRIAL_SECONDS) else []
+    except EOFError:
+        return ["the Kafka clients cannot be made with these settings"]
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+def _try_all(settings: s.Settings, answer: Connection) -> None:
+    # Made, not used: without brokers none of them tries to connect.
+    quiet = {"bootstrap.servers": "", "log_level": 0}
+    consumer = {**config.consumer_config(settings), "group.id": "trial"}
+    trials: list[tuple[str, Callable[[], Any]]] = [
+        ("producer", lambda: Producer(config.producer_config(settings) | quiet)),
+        ("consumer", lambda: Consumer(consumer | quiet)),
+        ("admin client", lambda: AdminClient(config.admin_config(settings) | quiet)),
+    ]
+    mistakes = []
+    for kind, make in trials:
+        try:
+            make()
+        except KafkaException as failure:
+            mistakes.append(f"the {kind}'s settings are refused: {error_of(failure).str()}")
+        except (TypeError, ValueError) as error:
+            mistakes.append(f"the {kind}'s settings are refused: {error}")
+    answer.send(mistakes)
