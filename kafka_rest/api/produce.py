@@ -42,7 +42,8 @@ def _produce(call: Call, topic: str, partition: int | None, body: ProduceBody) -
         body.value_schema,
     )
     seconds = call.clients.limits.produce_seconds
+    end = Deadline(seconds + REPORT_GRACE_SECONDS)
     latch: Latch[ProduceResult] = Latch()
     batch = produce(call.clients, request, Deadline(seconds), latch.set)
-    result = latch.wait(batch, Deadline(seconds + REPORT_GRACE_SECONDS))
+    result = latch.wait(batch, end)
     return Answer(shapes.produced(result))

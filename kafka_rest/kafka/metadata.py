@@ -25,6 +25,7 @@ from kafka_rest.kafka.failures import error_of, rest_error
 from kafka_rest.records import Clock, Deadline
 
 CREATION_POLL_SECONDS = 0.05
+REFRESH_SECONDS = 1.0
 CACHED_TOPICS = 10_000
 LONGEST_NAME = 249
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -129,8 +130,9 @@ class ClusterMetadata:
         if known and self._clock() - known[1] < self._max_age:
             return known[0]
         if known:
-            # The others go on with the old count while this thread asks: no herd on a slow cluster.
+            # The others go on with the old count while this thread asks, and it does not ask for long.
             self._remember(topic, known[0])
+            deadline = deadline.sooner(REFRESH_SECONDS)
         try:
             count = len(self._topic(topic, deadline).partitions)
         except (errors.TopicNotFound, errors.TopicForbidden):
