@@ -130,7 +130,8 @@ class ClusterMetadata:
         if known and self._clock() - known[1] < self._max_age:
             return known[0]
         if known:
-            # The others go on with the old count while this thread asks, and it does not ask for long.
+            # The others go on with the old count while this thread asks, and it does not ask for
+            # long.
             self._remember(topic, known[0])
             deadline = deadline.sooner(REFRESH_SECONDS)
         try:
