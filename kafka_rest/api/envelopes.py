@@ -5,14 +5,14 @@ by marshmallow.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load
 
-from kafka_rest.core.produce import JsonRecord, SchemaChoice
+from kafka_rest.core.produce import JsonRecords, SchemaChoice
 from kafka_rest.errors import BadRequest, Unprocessable
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ _to_partition = msgspec.json.Decoder(_ToPartition, strict=False)
 class ProduceBody:
     """A produce body, checked."""
 
-    records: list[JsonRecord]
+    records: JsonRecords
     key_schema: SchemaChoice
     value_schema: SchemaChoice
 
@@ -77,9 +77,7 @@ def topic_records(body: bytes) -> ProduceBody:
     """
     envelope = _decoded(_to_topic, body)
     records = _required(envelope.records)
-    return _produce_body(
-        envelope, [JsonRecord(_raw(r.key), _raw(r.value), r.partition) for r in records]
-    )
+    return _produce_body(envelope, records, [record.partition for record in records])
 
 
 def partition_records(body: bytes) -> ProduceBody:
@@ -88,7 +86,7 @@ def partition_records(body: bytes) -> ProduceBody:
     """
     envelope = _decoded(_to_partition, body)
     records = _required(envelope.records)
-    return _produce_body(envelope, [JsonRecord(_raw(r.key), _raw(r.value)) for r in records])
+    return _produce_body(envelope, records, [None] * len(records))
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -202,16 +200,20 @@ def _required(records: list[T] | None) -> list[T]:
     return records
 
 
-def _raw(value: msgspec.Raw) -> bytes | None:
-    if value is _ABSENT:
-        return None
-    text = bytes(value)
-    return None if text == NULL else text
+def _texts(values: Iterable[msgspec.Raw]) -> list[bytes | None]:
+    """The JSON texts of embedded values; None for null and for what is absent."""
+    return [None if (text := bytes(value)) == NULL else text for value in values]
 
 
-def _produce_body(envelope: _Produce, records: list[JsonRecord]) -> ProduceBody:
+def _produce_body(
+    envelope: _Produce, records: Sequence[_Keyed], partitions: list[int | None]
+) -> ProduceBody:
     return ProduceBody(
-        records,
+        JsonRecords(
+            _texts([record.key for record in records]),
+            _texts([record.value for record in records]),
+            partitions,
+        ),
         SchemaChoice(_text(envelope.key_schema), envelope.key_schema_id),
         SchemaChoice(_text(envelope.value_schema), envelope.value_schema_id),
     )

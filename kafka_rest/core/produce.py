@@ -4,7 +4,7 @@ Everything is encoded before anything is sent: one bad record, nothing produced.
 shapes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,12 +18,15 @@ from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, Schema
 from kafka_rest.schemas.subjects import topic_name_subject
 
 
-class JsonRecord(NamedTuple):
-    """A record as a client sent it: JSON texts, None for JSON null or an absent member."""
+class JsonRecords(NamedTuple):
+    """The records of a request, a column each: JSON texts, None for null or an absent member.
 
-    key: bytes | None
-    value: bytes | None
-    partition: int | None = None
+    Columns, since keys and values are encoded one side after the other.
+    """
+
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    partitions: list[int | None]
 
 
 class SchemaChoice(NamedTuple):
@@ -45,7 +48,7 @@ class ProduceRequest:
     topic: str
     partition: int | None
     embedded_format: EmbeddedFormat
-    records: Sequence[JsonRecord]
+    records: JsonRecords
     key_schema: SchemaChoice
     value_schema: SchemaChoice
 
@@ -81,16 +84,15 @@ def produce(
     key = _Side("key", request.key_schema, errors.KeySchemaMissing)
     value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
     if request.embedded_format.schema_type is not None:
-        _require_schema(key, (record.key for record in request.records))
-        _require_schema(value, (record.value for record in request.records))
+        _require_schema(key, request.records.keys)
+        _require_schema(value, request.records.values)
         # Nothing is to be registered for a partition that is not there.
         _check_path_partition(clients, request, deadline)
     key_id, key_encoder = _encoder(clients, request, key, deadline)
     value_id, value_encoder = _encoder(clients, request, value, deadline)
-    keys = _encoded(request, key, key_encoder, (r.key for r in request.records))
-    values = _encoded(request, value, value_encoder, (r.value for r in request.records))
-    partitions = (r.partition for r in request.records)
-    records = list(map(ProduceRecord, keys, values, partitions))
+    keys = _encoded(request, key, key_encoder, request.records.keys)
+    values = _encoded(request, value, value_encoder, request.records.values)
+    records = list(map(ProduceRecord, keys, values, request.records.partitions))
     blocking = deadline.sooner(clients.limits.block_seconds)
     count = clients.metadata.ensure_topic(request.topic, blocking)
     _require_partition(request, count)
@@ -152,17 +154,20 @@ def _registered(
 
 
 def _encoded(
-    request: ProduceRequest, side: _Side, encoder: Encoder | None, texts: Iterable[bytes | None]
+    request: ProduceRequest, side: _Side, encoder: Encoder | None, texts: list[bytes | None]
 ) -> list[bytes | None]:
-    """One side of all records as Kafka stores it. Raises: the format's refusal of the first
-    bad one.
+    """One side of all records as Kafka stores it. Raises: the format's refusal of the first bad
+    one.
     """
+    if encoder is None or (texts.count(None) == len(texts) and encoder.nullable):
+        return texts
+    encode, nullable = encoder.encode, encoder.nullable
     stored: list[bytes | None] = []
     try:
         for text in texts:
-            if text is not None and encoder is not None:
-                stored.append(encoder.encode(text))
-            elif encoder is None or encoder.nullable:
+            if text is not None:
+                stored.append(encode(text))
+            elif nullable:
                 stored.append(None)
             else:
                 raise ConversionError(encoder.null_error)

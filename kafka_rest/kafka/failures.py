@@ -1,6 +1,6 @@
 """Kafka's errors as REST errors: the only place that knows librdkafka's error codes."""
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
 from kafka_rest import errors
 from kafka_rest.errors import RestError, because
@@ -89,7 +89,7 @@ _VAGUE = frozenset(
 )
 
 
-def error_of(failure: KafkaException) -> KafkaError:
+def error_of(failure: Exception) -> KafkaError:
     """The KafkaError inside the exception that confluent-kafka raises."""
     error = failure.args[0]
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))

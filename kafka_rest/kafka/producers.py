@@ -53,11 +53,12 @@ class DeliveryBatch:
     report, the sender when the last record fails locally, or whoever expires it.
     """
 
-    __slots__ = ("_delivered", "_done", "_failed", "_once", "_reports", "_trouble")
+    __slots__ = ("_delivered", "_done", "_failed", "_once", "_reports", "_size", "_trouble")
 
     def __init__(
         self, size: int, done: Done, trouble: Callable[[], KafkaError | None] = lambda: None
     ) -> None:
+        self._size = size
         self._reports: list[DeliveryReport | None] = [None] * size
         self._done = done
         self._trouble = trouble
@@ -74,23 +75,21 @@ class DeliveryBatch:
         else:
             self._reports[index] = failed_report(error, self._trouble())
         self._delivered += 1
-        self._finish_if_complete()
+        if self._delivered + self._failed == self._size:
+            self._finish()
 
     def fail(self, index: int, report: DeliveryReport) -> None:
         """Take a record that was never handed over; runs on the sending thread."""
         self._reports[index] = report
         self._failed += 1
-        self._finish_if_complete()
+        if self._delivered + self._failed == self._size:
+            self._finish()
 
     def expire(self) -> None:
         """Answer now; a record without a report may or may not be in the log, which its report
         says.
         """
         self._finish()
-
-    def _finish_if_complete(self) -> None:
-        if self._delivered + self._failed == len(self._reports):
-            self._finish()
 
     def _finish(self) -> None:
         if not self._once.acquire(blocking=False):
@@ -137,40 +136,38 @@ class SharedProducer:
         sent.
         """
         batch = DeliveryBatch(len(records), done, lambda: self.trouble)
-        for index, record in enumerate(records):
-            on_delivery = partial(batch.on_delivery, index)
-            report = self._hand_over(target, record, on_delivery, deadline)
-            if report is not None:
-                batch.fail(index, report)
+        produce, topic, deliver = self._producer.produce, target.topic, batch.on_delivery
+        for index, (key, value, own_partition) in enumerate(records):
+            partition = own_partition if target.partition is None else target.partition
+            if partition is None:
+                partition = ANY_PARTITION
+            elif partition >= target.partition_count:
+                batch.fail(index, _no_such_partition(target))
+                continue
+            hand_over = partial(produce, topic, value, key, partition, partial(deliver, index))
+            try:
+                hand_over()
+            except (BufferError, KafkaException) as failure:
+                report = self._settle(failure, hand_over, deadline)
+                if report is not None:
+                    batch.fail(index, report)
         return batch
 
-    def _hand_over(
-        self,
-        target: Target,
-        record: ProduceRecord,
-        on_delivery: Callable[[KafkaError | None, Message], None],
-        deadline: Deadline,
+    def _settle(
+        self, failure: Exception, hand_over: Callable[[], None], deadline: Deadline
     ) -> DeliveryReport | None:
-        """Queue one record; the report of one that could not be queued, else None."""
-        partition = record.partition if target.partition is None else target.partition
-        if partition is None:
-            partition = ANY_PARTITION
-        elif partition >= target.partition_count:
-            return refused_report(
-                errors.PartitionNotFound,
-                f"Topic {target.topic} has {target.partition_count} partitions.",
-            )
-        while True:
+        """Wait for room and try again; the report of a record that could not be queued, else
+        None.
+        """
+        while isinstance(failure, BufferError):
+            if deadline.expired or self._closing.wait(QUEUE_WAIT_SECONDS):
+                return failed_report(KafkaError(KafkaError._QUEUE_FULL), self.trouble)
             try:
-                self._producer.produce(
-                    target.topic, record.value, record.key, partition, on_delivery=on_delivery
-                )
+                hand_over()
                 return None
-            except BufferError:
-                if deadline.expired or self._closing.wait(QUEUE_WAIT_SECONDS):
-                    return failed_report(KafkaError(KafkaError._QUEUE_FULL), self.trouble)
-            except KafkaException as failure:
-                return failed_report(error_of(failure), self.trouble)
+            except (BufferError, KafkaException) as again:
+                failure = again
+        return failed_report(error_of(failure), self.trouble)
 
     @property
     def trouble(self) -> KafkaError | None:
@@ -203,3 +200,9 @@ class SharedProducer:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in BROKER_TROUBLE:
             self._trouble = (error, time.monotonic())
+
+
+def _no_such_partition(target: Target) -> DeliveryReport:
+    return refused_report(
+        errors.PartitionNotFound, f"Topic {target.topic} has {target.partition_count} partitions."
+    )

@@ -40,12 +40,12 @@ def produced(result: ProduceResult) -> bytes:
     )
 
 
+_STORED = b'{"partition":%d,"offset":%d,"error_code":null,"error":null}'
+
+
 def _report(report: DeliveryReport) -> bytes:
-    if report.partition is not None and report.offset is not None:
-        return b'{"partition":%d,"offset":%d,"error_code":null,"error":null}' % (
-            report.partition,
-            report.offset,
-        )
+    if report.error_code is None and report.offset is not None:
+        return _STORED % report[:2]
     return encode(report._asdict())
 
 

@@ -9,34 +9,34 @@ from kafka_rest.api.envelopes import (
     partition_records,
     topic_records,
 )
-from kafka_rest.core.produce import JsonRecord, SchemaChoice
+from kafka_rest.core.produce import JsonRecords, SchemaChoice
 from kafka_rest.errors import BadRequest, Unprocessable
 
 
 def test_values_keep_their_text() -> None:
     body = topic_records(b'{"records":[{"value": 1.10 },{"key":{"a" : 1e2},"value":"x"}]}')
-    assert body.records == [JsonRecord(None, b"1.10"), JsonRecord(b'{"a" : 1e2}', b'"x"')]
+    keys, values = [None, b'{"a" : 1e2}'], [b"1.10", b'"x"']
+    assert body.records == JsonRecords(keys, values, [None, None])
 
 
 @pytest.mark.parametrize("text", [b"0", b"false", b'""', b"{}", b"[]"])
 def test_zero_and_its_kin_are_not_null(text: bytes) -> None:
-    assert topic_records(b'{"records":[{"value":%b}]}' % text).records == [JsonRecord(None, text)]
+    assert topic_records(b'{"records":[{"value":%b}]}' % text).records.values == [text]
 
 
 def test_null_and_absent_are_the_same() -> None:
     records = topic_records(b'{"records":[{"key":null,"value":null},{}]}').records
-    assert records == [JsonRecord(None, None), JsonRecord(None, None)]
+    assert records == JsonRecords([None] * 2, [None] * 2, [None] * 2)
 
 
 def test_last_of_several_members_counts() -> None:
-    assert topic_records(b'{"records":[],"records":[{"value":1,"value":2}]}').records == [
-        JsonRecord(None, b"2")
-    ]
+    body = topic_records(b'{"records":[],"records":[{"value":1,"value":2}]}')
+    assert body.records.values == [b"2"]
 
 
 @pytest.mark.parametrize("text", [b"7", b'"7"', b"7.0"])
 def test_partition_may_be_written_as_text(text: bytes) -> None:
-    assert topic_records(b'{"records":[{"partition":%b}]}' % text).records[0].partition == 7
+    assert topic_records(b'{"records":[{"partition":%b}]}' % text).records.partitions == [7]
 
 
 def test_schema_members_are_read() -> None:
