@@ -95,15 +95,17 @@ def test_start_in_the_background_and_stop(stack: Stack, tmp_path: Path) -> None:
     words = [f"listeners=http://127.0.0.1:{port}", f"server.run.dir={tmp_path / 'run'}"]
     words += [f"bootstrap.servers={stack.bootstrap}", "server.workers=1"]
     overrides = [part for word in words for part in ("--set", word)]
-    assert run("stop", *overrides).stderr == "No running instance found.\n"
-    assert run("start", "-daemon", *overrides).returncode == 0
 
     def answers() -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_for(answers)
-    stopped = run("stop", *overrides)
+    assert run("stop", *overrides).stderr == "No running instance found.\n"
+    try:
+        assert run("start", "-daemon", *overrides).returncode == 0
+        wait_for(answers)
+    finally:
+        stopped = run("stop", *overrides)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     assert not answers()
     again = run("stop", *overrides)
