@@ -1,6 +1,4 @@
-"""The WSGI application: endpoints, routing on the raw path, and the one place that renders
-errors.
-"""
+"""The WSGI application: routing on the raw path, and the one place that renders errors."""
 
 import gzip
 from collections.abc import Iterable
@@ -50,9 +48,7 @@ class _NoSession(SecureCookieSessionInterface):
 
 
 class _RawPath:
-    """Routes on the path as sent: an encoded slash belongs to its segment, a literal is not
-    decoded.
-    """
+    """Routes on the path as sent: an encoded slash stays inside its segment."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

@@ -8,9 +8,7 @@ from typing import ClassVar
 
 
 class RestError(Exception):
-    """An answer that says what went wrong: `error_code`, a sentence for the client, extra
-    headers.
-    """
+    """An answer that says what went wrong: a code, a sentence, extra headers."""
 
     error_code: ClassVar[int] = 500
     message: ClassVar[str] = "Internal Server Error"
@@ -22,9 +20,7 @@ class RestError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status: the code itself below 600, else its first three digits (reference
-        behaviour).
-        """
+        """The HTTP status: the code itself below 600, else its first three digits."""
         return self.error_code if self.error_code < 600 else self.error_code // 100
 
 

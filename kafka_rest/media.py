@@ -97,9 +97,7 @@ def _parse_range(text: str) -> _Range | None:
 
 
 class Negotiation:
-    """The variants of one endpoint and the choice among them (cached: clients repeat their
-    headers).
-    """
+    """The variants of one endpoint, and the choice among them."""
 
     def __init__(self, variants: Sequence[Variant]) -> None:
         self.variants = tuple(variants)

@@ -52,9 +52,7 @@ class ConsumedRecord(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of key and value, the measure of `max_bytes` (reference behaviour: null
-        counts 0).
-        """
+        """Bytes of key and value, the measure of `max_bytes`; null counts 0."""
         return len(self.key or b"") + len(self.value or b"")
 
 

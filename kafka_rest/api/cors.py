@@ -1,5 +1,6 @@
-"""Cross-origin headers, as the settings `access.control.allow.*` say. Empty origins switch them
-off.
+"""Cross-origin headers, as the settings `access.control.allow.*` say.
+
+Empty origins switch them off.
 """
 
 from collections.abc import Mapping

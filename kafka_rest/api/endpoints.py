@@ -48,8 +48,9 @@ class Segment(BaseConverter):
 
 
 def decoded_segment(text: str) -> str:
-    """A segment without its escapes; undecodable bytes are kept as surrogates for `checked`
-    to see.
+    """A segment without its escapes.
+
+    Undecodable bytes are kept as surrogates for `checked` to see.
     """
     if "%" not in text:
         return text
@@ -59,8 +60,9 @@ def decoded_segment(text: str) -> str:
 def endpoint(
     name: str, method: str, rule: str, variants: tuple[Variant, ...]
 ) -> Callable[[View], View]:
-    """Make a view the endpoint for a method and path; `<x>` in the rule are its arguments after
-    `call`.
+    """Make a view the endpoint for a method and path.
+
+    `<x>` in the rule are its arguments after `call`.
     """
 
     def register(view: View) -> View:

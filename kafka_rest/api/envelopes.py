@@ -72,8 +72,9 @@ class ProduceBody:
 
 
 def topic_records(body: bytes) -> ProduceBody:
-    """The body of a produce call to a topic. Raises: BadRequest, Unprocessable with the field's
-    path.
+    """The body of a produce call to a topic.
+
+    Raises: BadRequest, Unprocessable with the field's path.
     """
     envelope = _decoded(_to_topic, body)
     records = _required(envelope.records)
@@ -81,8 +82,9 @@ def topic_records(body: bytes) -> ProduceBody:
 
 
 def partition_records(body: bytes) -> ProduceBody:
-    """The body of a produce call to a partition, whose records may not name one. Raises: as
-    above.
+    """The body of a produce call to a partition, whose records may not name one.
+
+    Raises: as above.
     """
     envelope = _decoded(_to_partition, body)
     records = _required(envelope.records)
@@ -90,8 +92,9 @@ def partition_records(body: bytes) -> ProduceBody:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """A body that is one JSON object; {} for an empty one or null. Raises: BadRequest,
-    Unprocessable.
+    """A body that is one JSON object; {} for an empty one or null.
+
+    Raises: BadRequest, Unprocessable.
     """
     if not body.strip():
         return {}

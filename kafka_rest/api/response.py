@@ -39,8 +39,9 @@ def error_body(error: RestError, debug: bool) -> bytes:
 
 
 def rest_error(failure: Exception) -> RestError:
-    """The failure as a REST error; one that is none is logged with its stack and answered as
-    500.
+    """The failure as a REST error.
+
+    One that is none is logged with its stack and answered as 500.
     """
     if isinstance(failure, RestError):
         if failure.status >= 500:

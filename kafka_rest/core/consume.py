@@ -21,8 +21,9 @@ Render = Callable[[ConsumedRecord, bytes, bytes], bytes]
 
 
 class ReadRequest(NamedTuple):
-    """One read. `format_name` None takes the instance's own; `max_bytes` None the server's
-    limit.
+    """One read. `format_name` None takes the instance's own.
+
+    `max_bytes` None the server's limit.
     """
 
     group: str
@@ -83,8 +84,9 @@ def commit(
 def read_partition(
     clients: ClientRegistry, request: StatelessRead, max_bytes: int, deadline: Deadline
 ) -> list[bytes]:
-    """Read a partition from an offset, without a group. Raises: TopicNotFound, PartitionNotFound,
-    50301.
+    """Read a partition from an offset, without a group.
+
+    Raises: TopicNotFound, PartitionNotFound, 50301.
     """
     clients.metadata.partition(request.topic, request.partition, deadline)
     if request.record_count <= 0:

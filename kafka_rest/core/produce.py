@@ -156,8 +156,9 @@ def _registered(
 def _encoded(
     request: ProduceRequest, side: _Side, encoder: Encoder | None, texts: list[bytes | None]
 ) -> list[bytes | None]:
-    """One side of all records as Kafka stores it. Raises: the format's refusal of the first bad
-    one.
+    """One side of all records as Kafka stores it.
+
+    Raises: the format's refusal of the first bad one.
     """
     if encoder is None or (texts.count(None) == len(texts) and encoder.nullable):
         return texts

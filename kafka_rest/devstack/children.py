@@ -18,8 +18,9 @@ STOP_SECONDS = 5.0
 
 
 class ChildFailed(Exception):
-    """A child did not become ready or did not answer; the text is its own, where it said
-    something.
+    """A child did not become ready or did not answer.
+
+    The text is its own, where it said something.
     """
 
 

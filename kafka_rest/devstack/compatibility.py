@@ -1,5 +1,6 @@
-"""Whether a schema text is valid, and whether one Avro schema may follow another; by Apache's
-`avro` library.
+"""Whether a schema text is valid, and whether one Avro schema may follow another.
+
+By Apache's `avro` library.
 """
 
 import json

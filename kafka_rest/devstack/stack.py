@@ -1,6 +1,4 @@
-"""The development stack: embedded broker, embedded schema registry and the proxy, as one
-command.
-"""
+"""The development stack: embedded broker, embedded registry and the proxy, as one command."""
 
 import http.client
 import signal

@@ -24,8 +24,9 @@ _NUMBER_TEXT = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
 
 
 def compile_reader(schema: Any) -> Callable[[bytes, int], Any]:
-    """A function that takes data and a start and returns the value; bytes behind it are not looked
-    at.
+    """A function that takes data and a start and returns the value.
+
+    Bytes behind it are not looked at.
     """
     read = _Compiler().compile(schema)
     if schema.type == "union":

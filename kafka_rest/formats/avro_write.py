@@ -83,9 +83,7 @@ class _Compiler(avro_schema.Compiler[Write]):
     """Compiles one schema."""
 
     def outermost(self, schema: Any) -> Write:
-        """The function for the whole value, which is a little more lenient (reference
-        behaviour).
-        """
+        """The function for the whole value; a little more lenient, as the reference is."""
         if schema.type in ("int", "long"):
             return _outermost_number(schema.type)
         if schema.type in ("record", "error"):
@@ -222,9 +220,7 @@ def _number(kind: str) -> Write:
 
 
 def _outermost_number(kind: str) -> Write:
-    """A whole value of int or long: a fraction is cut off, which clients of the reference may rely
-    on.
-    """
+    """A whole value of int or long: a fraction is cut off, as the reference does it."""
     write_number = _number(kind)
 
     def write(value: Any, out: bytearray) -> None:

@@ -1,6 +1,4 @@
-"""The embedded format binary: base64 text in requests and answers, the bytes themselves in
-Kafka.
-"""
+"""The embedded format binary: base64 text in JSON, the bytes themselves in Kafka."""
 
 from binascii import Error, a2b_base64, b2a_base64
 

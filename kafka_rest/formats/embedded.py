@@ -20,8 +20,9 @@ class Encoder(NamedTuple):
 
 
 class ConversionError(ValueError):
-    """A JSON value that the format or its schema refuses; `str()` is a sentence that names the
-    field path.
+    """A JSON value that the format or its schema refuses.
+
+    `str()` is a sentence that names the field path.
     """
 
 
@@ -47,9 +48,7 @@ class EmbeddedFormat(Protocol):
 
     @property
     def schema_type(self) -> str | None:
-        """The schema registry's name for the schemas of this format ("AVRO"), None where it needs
-        none.
-        """
+        """The schema registry's name for its schemas ("AVRO"), None where it needs none."""
         ...
 
     def check(self, schema: Schema) -> None:
@@ -68,7 +67,5 @@ class EmbeddedFormat(Protocol):
         ...
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
-        """The error of a request whose record number `index` has a key or value that was
-        refused.
-        """
+        """The error of a request of which a side of record `index` was refused."""
         ...

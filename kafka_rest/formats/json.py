@@ -1,6 +1,4 @@
-"""The embedded format json: any JSON value, stored as its compact text with the numbers as they
-were sent.
-"""
+"""The embedded format json: any value, stored as compact text with its numbers as sent."""
 
 import json
 import re
@@ -44,9 +42,7 @@ class Json:
         return _ENCODER
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
-        """The stored text, compact. Raises: DecodeError where it does not begin with a JSON
-        value.
-        """
+        """The stored text, compact. Raises: DecodeError where it is no JSON."""
         try:
             if not data.isascii():
                 data.decode()

@@ -25,9 +25,7 @@ LEAST_CLOSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class InstanceDescription:
-    """What a client asked for: enough to make the instance again elsewhere, with its committed
-    offsets.
-    """
+    """What a client asked for: enough to make the instance again, here or elsewhere."""
 
     group: str
     name: str

@@ -109,9 +109,7 @@ def rest_error(error: KafkaError, about: str, cause: KafkaError | None = None) -
 
 
 def failed_report(error: KafkaError, cause: KafkaError | None = None) -> DeliveryReport:
-    """The report of a record that was not acknowledged: 50003 where a retry may help, else
-    50002.
-    """
+    """The report of a record without acknowledgement: 50003 where a retry may help."""
     if error.code() == KafkaError._UNKNOWN_PARTITION:
         return refused_report(errors.PartitionNotFound, sentence(error, cause))
     kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure

@@ -106,8 +106,9 @@ class ConsumerInstances:
         self._keeper.join(deadline.left())
 
     def expire(self) -> None:
-        """Close the instances that no client has called for the idle time; busy ones never
-        expire.
+        """Close the instances that no client has called for the idle time.
+
+        Busy ones never expire.
         """
         for key, instance in list(self._instances.items()):
             if (

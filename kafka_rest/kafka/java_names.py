@@ -1,6 +1,4 @@
-"""Java client properties in librdkafka's words: one table, and the few that need more than a new
-name.
-"""
+"""Java client properties in librdkafka's words: one table."""
 
 import re
 from collections.abc import Callable
@@ -17,9 +15,7 @@ LEAST_MESSAGE_BYTES = 1000
 
 @dataclass
 class Translation:
-    """The properties of one client on their way: `known` in librdkafka's words, `warnings` for a
-    person.
-    """
+    """One client's properties on their way: `known` to librdkafka, `warnings` for a person."""
 
     known: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -149,9 +145,7 @@ TABLE: dict[str, Translator] = {
 
 
 def finish_stores(into: Translation) -> None:
-    """Turn key and trust stores into what librdkafka reads: PEM and PKCS#12 it can, JKS it
-    cannot.
-    """
+    """Turn key and trust stores into what librdkafka reads: PEM and PKCS#12, not JKS."""
     known = into.known
     kind = known.pop("ssl.truststore.type", "JKS").upper()
     location = known.pop("ssl.truststore.location", "")

@@ -98,9 +98,7 @@ class Membership:
         return self._failure is not None
 
     def raise_failure(self) -> None:
-        """Raise what Kafka has reported for good (once), or the broker trouble of the moment,
-        if any.
-        """
+        """Raise what Kafka has reported for good (once), else the trouble of the moment."""
         failure, self._failure = self._failure, None
         if failure is None and self._trouble is not None:
             failure = rest_error(self._trouble, self._about)

@@ -103,8 +103,9 @@ class ClusterMetadata:
         raise errors.PartitionNotFound
 
     def overrides(self, topic: str, deadline: Deadline) -> dict[str, str]:
-        """The topic's own settings, those that differ from the broker's by an override; {} for
-        none.
+        """The topic's own settings, those that differ from the broker's by an override.
+
+        {} for none.
         """
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:

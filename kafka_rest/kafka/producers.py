@@ -37,9 +37,7 @@ Done = Callable[[list[DeliveryReport]], None]
 
 
 class Target(NamedTuple):
-    """Where records go: `partition`, if given, holds for all, else each record's own, else Kafka
-    chooses.
-    """
+    """Where records go: `partition` holds for all; None: each one's own, or as Kafka chooses."""
 
     topic: str
     partition: int | None
@@ -86,9 +84,7 @@ class DeliveryBatch:
             self._finish()
 
     def expire(self) -> None:
-        """Answer now; a record without a report may or may not be in the log, which its report
-        says.
-        """
+        """Answer now; a record without a report is reported as of unknown fate."""
         self._finish()
 
     def _finish(self) -> None:
@@ -102,9 +98,7 @@ class DeliveryBatch:
 
 
 class SharedProducer:
-    """A worker's producer. Made after fork (librdkafka does not survive one), closed by its
-    registry.
-    """
+    """A worker's producer. Made after the fork, closed by the client registry."""
 
     def __init__(
         self,
@@ -156,8 +150,9 @@ class SharedProducer:
     def _settle(
         self, failure: Exception, hand_over: Callable[[], None], deadline: Deadline
     ) -> DeliveryReport | None:
-        """Wait for room and try again; the report of a record that could not be queued, else
-        None.
+        """Wait for room and try again.
+
+        The report of a record that could not be queued, else None.
         """
         while isinstance(failure, BufferError):
             if deadline.expired or self._closing.wait(QUEUE_WAIT_SECONDS):

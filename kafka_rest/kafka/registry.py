@@ -147,9 +147,7 @@ class ClientRegistry:
         self.draining.set()
 
     def close(self, deadline: Deadline) -> None:
-        """Leave all groups and deliver what is queued, in reverse order of making, by the
-        deadline.
-        """
+        """Leave all groups and deliver what is queued, in reverse order of making."""
         self.drain()
         with self._lock:
             closers, self._closers = self._closers, []

@@ -30,8 +30,9 @@ GROUP = "rest-simpleconsumer"
 
 
 class SimpleConsumers:
-    """A pool of clients for stateless reads; owns them. `size` 0 is no limit, `wait_seconds` 0 no
-    timeout.
+    """A pool of clients for stateless reads; owns them.
+
+    `size` 0 is no limit, `wait_seconds` 0 no timeout.
     """
 
     def __init__(

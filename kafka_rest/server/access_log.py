@@ -1,6 +1,4 @@
-"""The access log: one line a request in the reference's form, NCSA common with the duration in ms
-behind it.
-"""
+"""The access log: a line a request, NCSA common format with the duration in ms behind it."""
 
 import logging
 import time

@@ -90,9 +90,7 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
 @overrides
 @click.help_option("-help", "--help")
 def stop(file: str | None, overrides: tuple[str, ...]) -> None:
-    """Stop the proxy that was started with the same FILE and settings, and wait until it is
-    gone.
-    """
+    """Stop the proxy that was started with the same settings, and wait until it is gone."""
     settings = _load(file, overrides)
     pid = _running_pid(settings)
     if pid is None:

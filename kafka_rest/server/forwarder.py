@@ -51,9 +51,7 @@ class Place(NamedTuple):
 
 
 class Forwarder:
-    """The middleware. `polls` counts reads on the ordinary lane, `relayed_polls` those on the
-    other.
-    """
+    """The middleware. `polls` and `relayed_polls` count the reads on the two lanes."""
 
     def __init__(
         self, inner: "WSGIApplication", place: Place, owners: Owners, most_polls: int

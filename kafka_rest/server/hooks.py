@@ -44,8 +44,9 @@ PID_FILE = "kafka-rest.pid"
 
 
 class Server:
-    """One server: the settings, and what gunicorn's hooks do with them. Made in the master, before
-    workers.
+    """One server: the settings, and what gunicorn's hooks do with them.
+
+    Made in the master, before workers.
     """
 
     def __init__(self, settings: s.Settings) -> None:
@@ -61,16 +62,15 @@ class Server:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Server":
-        """The server that KAFKA_REST_CONFIG and the other variables describe. Raises:
-        SettingsError.
+        """The server that KAFKA_REST_CONFIG and the other variables describe.
+
+        Raises: SettingsError.
         """
         return cls(s.load(environ.get("KAFKA_REST_CONFIG"), environ))
 
     @property
     def run_dir(self) -> str:
-        """The folder of the pid file and the workers' sockets, the same for every start on a
-        port.
-        """
+        """The folder of the pid file and of the workers' sockets."""
         return run_dir(self.settings)
 
     def options(self) -> dict[str, Any]:
@@ -157,9 +157,7 @@ class Server:
     # -------------------------------------------------------------------------------------
 
     def post_fork(self, server: Any, worker: Any) -> None:
-        """Listen on the slot's private socket (and port, if wanted) beside the server's own
-        listeners.
-        """
+        """Listen on the slot's private socket, and port if wanted, beside the server's."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
@@ -202,9 +200,7 @@ class Server:
         return self.settings[s.SHUTDOWN_GRACEFUL_MS] / 1000
 
     def _drain_at_term(self, worker: Any) -> None:
-        """Reads end as soon as the worker is told to stop, not when gunicorn has waited for
-        them.
-        """
+        """End reads as soon as the worker is told to stop: gunicorn would wait for them."""
         stop = signal.getsignal(signal.SIGTERM)
         clients = self._clients
 
@@ -240,8 +236,9 @@ def _connections_max() -> int:
 
 
 def run_dir(settings: s.Settings) -> str:
-    """The server's private folder, made if it is not there. Raises: RuntimeError if it is
-    another's.
+    """The server's private folder, made if it is not there.
+
+    Raises: RuntimeError if it is another's.
     """
     port = s.listeners(settings)[0].port
     default = os.path.join(tempfile.gettempdir(), f"kafka-rest-{os.getuid()}-{port}")

@@ -1,6 +1,4 @@
-"""Connections to the other workers' private sockets: kept alive, checked before use, bounded in
-time.
-"""
+"""Connections to the other workers' private sockets: kept alive, and bounded in time."""
 
 import http.client
 import os
@@ -80,8 +78,9 @@ def socket_path(run_dir: str, slot: int) -> str:
 
 
 class Owners:
-    """Sends requests to the workers that own them. Thread-safe; one pool of connections for each
-    slot.
+    """Sends requests to the workers that own them.
+
+    Thread-safe; one pool of connections for each slot.
     """
 
     def __init__(self, run_dir: str, slots: int) -> None:
@@ -163,9 +162,7 @@ class Owners:
 
 
 def _ascii_uri(environ: "WSGIEnvironment") -> str:
-    """The request's URI; bytes beyond ASCII, which http.client refuses, as the escapes that they
-    mean.
-    """
+    """The request's URI; bytes beyond ASCII, which http.client refuses, as escapes."""
     return quote(environ["RAW_URI"], safe=string.printable, encoding="latin-1")
 
 

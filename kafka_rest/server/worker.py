@@ -47,8 +47,9 @@ class Unreader(SocketUnreader):
     deadline: float | None = None
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """More bytes of the request. Raises: NoMoreData when the client stalls or takes too
-        long.
+        """More bytes of the request.
+
+        Raises: NoMoreData when the client stalls or takes too long.
         """
         if self.deadline is None:
             self.deadline = time.monotonic() + REQUEST_SECONDS
@@ -229,9 +230,7 @@ class Worker(ThreadWorker):
 
     @staticmethod
     def close(conn: Any) -> None:
-        """Close here, not in the main loop, which would stand still for a client that does not
-        close.
-        """
+        """Close here: the main loop would stand still for a client that does not close."""
         try:
             conn.sock.setblocking(True)
             util.close_graceful(conn.sock, CLOSE_SECONDS)

@@ -27,8 +27,6 @@ def lane_threads(settings: "Settings") -> int:
 
 
 def long_polls_max(settings: "Settings") -> int:
-    """Reads that a lane of a worker may have under way: as set, else three quarters of its
-    threads.
-    """
+    """Reads that a lane may have under way: as set, else three quarters of its threads."""
     threads = lane_threads(settings)
     return settings[t.CONSUMER_LONG_POLLS_MAX] or max(1, threads - max(1, threads // FREE_SHARE))

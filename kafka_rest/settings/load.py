@@ -164,9 +164,7 @@ def _from_file(path: str | None, mistakes: list[Mistake]) -> dict[str, Given]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
-    """Values of variables `KAFKA_REST_...`: `_` is a dot, `__` a `_`, `___` a `-` (the image's
-    rule).
-    """
+    """Values of variables: `_` is a dot, `__` a `_`, `___` a `-`, as in the container image."""
     by_variable = {row.variable: row.name for row in TABLE.values()}
     found: dict[str, Given] = {}
     for variable, value in environ.items():

@@ -1,6 +1,4 @@
-"""Bad input, listed and generated: a clear 4xx in the error shape, never a 500, and nothing
-is lost.
-"""
+"""Bad input, listed and generated: a clear 4xx in the error shape, never a 500."""
 
 import http.client
 import json

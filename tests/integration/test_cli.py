@@ -1,6 +1,4 @@
-"""The command line: start, stop, settings, check-config, and what they say when something is
-wrong.
-"""
+"""The command line, and what it says when something is wrong."""
 
 import http.client
 import os

@@ -1,6 +1,4 @@
-"""Faults of the broker, injected into an embedded one: every answer comes, and says what
-happened.
-"""
+"""Faults of the broker, injected: every answer comes, and says what happened."""
 
 import http.client
 import uuid
@@ -27,9 +25,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    """Three brokers of our own to maltreat, on fixed ports, so that they come back where they
-    were.
-    """
+    """Three brokers to maltreat, on fixed ports, so that they come back where they were."""
     with EmbeddedBroker(port=free_port(), brokers=3) as running:
         yield running
 

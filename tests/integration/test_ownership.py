@@ -1,6 +1,4 @@
-"""Any worker answers for any consumer: ownership, forwarding, and what a lost worker does to
-its consumers.
-"""
+"""Any worker answers for any consumer: ownership, forwarding, lost workers."""
 
 import os
 import signal

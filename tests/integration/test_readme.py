@@ -1,5 +1,6 @@
-"""Every command of the README's quickstart, as printed, against the development stack; and
-its answers.
+"""Every command of the README's quickstart, as printed, against the development stack.
+
+And its answers.
 """
 
 import json

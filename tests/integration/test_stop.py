@@ -1,6 +1,4 @@
-"""Stopping: reads end early, groups are left, what was accepted is delivered, nothing stays
-behind.
-"""
+"""Stopping: reads end early, groups are left, what was accepted is delivered."""
 
 import os
 import signal

@@ -57,9 +57,7 @@ class FakeMessage:
 
 
 class FakeConsumer:
-    """A consumer with a queue of messages and events (callables), served in order as librdkafka
-    does.
-    """
+    """A consumer with a queue of messages and events (callables), served in order."""
 
     def __init__(self, config: dict[str, Any], clock: FakeClock) -> None:
         self.config, self._clock = config, clock

@@ -1,6 +1,4 @@
-"""The layers of docs/design.md, read from the imports: a module imports from below or its own
-package.
-"""
+"""The layers of docs/design.md, read from the imports."""
 
 import ast
 from collections.abc import Iterator

@@ -1,6 +1,4 @@
-"""Views of v1 alone: create a consumer with v1's options, read one topic, read a partition
-statelessly.
-"""
+"""Views of v1 alone: create a consumer, read one topic, read a partition statelessly."""
 
 import re
 

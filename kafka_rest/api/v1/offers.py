@@ -1,6 +1,4 @@
-"""What each v1 endpoint reads and writes: the table of media types (api v1, content
-negotiation).
-"""
+"""What each v1 endpoint reads and writes: the table of media types."""
 
 from kafka_rest.formats import FORMATS
 from kafka_rest.media import Produced, Variant

@@ -30,8 +30,9 @@ def partition(found: Partition) -> Any:
 
 
 def produced(result: ProduceResult) -> bytes:
-    """The answer to a produce call; rendered by hand, as most of the answers of a busy proxy are
-    this.
+    """The answer to a produce call.
+
+    Rendered by hand, as most of the answers of a busy proxy are this.
     """
     return b'{"offsets":[%b],"key_schema_id":%b,"value_schema_id":%b}' % (
         b",".join([_report(report) for report in result.reports]),

@@ -1,6 +1,4 @@
-"""JSON-encoded Avro: the codec against Apache's own, against confluent-kafka's, and in its
-refusals.
-"""
+"""JSON-encoded Avro: the codec against Apache's and confluent-kafka's, and its refusals."""
 
 import io
 import json

@@ -1,6 +1,4 @@
-"""Settings as librdkafka configuration: our defaults, Java's names, and what the library
-really knows.
-"""
+"""Settings as librdkafka configuration: defaults, Java's names, what the library knows."""
 
 from typing import Any
 

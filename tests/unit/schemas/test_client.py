@@ -1,6 +1,4 @@
-"""The schema registry client: what it sends, how it fails over, and what its errors say and
-hide.
-"""
+"""The schema registry client: what it sends, its failover, what its errors say and hide."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,4 @@
-"""What the worker class takes for granted of gunicorn, so that an upgrade that moves it fails
-here.
-"""
+"""What the worker class takes for granted of gunicorn: an upgrade that moves it fails here."""
 
 import inspect
 from collections.abc import Callable
