@@ -36,11 +36,10 @@ _CONSUMER_DEFAULTS: dict[str, Any] = {
     "isolation.level": "read_uncommitted",
     "allow.auto.create.topics": False,
     "topic.metadata.refresh.interval.ms": 30_000,
-    # 64 MB of prefetch for each of many consumers is too much; 16 MB still feed a 1 MB read every
-    # few ms.
-    "queued.max.messages.kbytes": 16_384,
+    # 64 MB of prefetch for each of many consumers is too much; 8 MB still feed reads of 1 MB.
+    "queued.max.messages.kbytes": 8_192,
     "queued.min.messages": 20_000,
-    "fetch.max.bytes": 16_777_216,
+    "fetch.max.bytes": 8_388_608,
     # Records wake a waiting fetch. But a partition that joins later than the others of its
     # broker waits
     # for two fetches to end: with librdkafka's 500 ms a first read could miss it.

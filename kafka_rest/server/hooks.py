@@ -25,6 +25,7 @@ from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline
 from kafka_rest.server.access_log import AccessLog
+from kafka_rest.server.allocator import limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.relay import Owners, socket_path
 
@@ -159,6 +160,7 @@ class Server:
     def post_fork(self, server: Any, worker: Any) -> None:
         """Listen on the slot's private socket, and port if wanted, beside the server's."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        limit_arenas()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
         # Requests under way get the first part of the time for a stop, closing the clients the
@@ -190,6 +192,11 @@ class Server:
         """Leave the groups and deliver what is queued, in what is left of the time for a stop."""
         if self._clients is not None and os.getpid() == worker.pid:
             self._clients.close(self._deadline or Deadline(self._graceful))
+            if worker.booted:
+                # All that had to be done is done. Tearing the interpreter down as well would wait
+                # for librdkafka's threads once more, without a deadline.
+                logging.shutdown()
+                os._exit(0)
 
     def post_request(self, worker: Any, request: Any, environ: Any, answer: Any) -> None:
         """Write the access log, if it is on."""
