@@ -163,6 +163,31 @@ def test_scripts_say_what_they_take(script: str, words: list[str], status: int) 
     assert done.stdout or done.stderr
 
 
+@pytest.mark.parametrize(
+    ("script", "state"), [("kafka", "run/default"), ("schema-registry", "run")]
+)
+def test_killed_process_that_nobody_has_reaped_is_not_running(
+    script: str, state: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / script / state
+    folder.mkdir(parents=True)
+    killed = subprocess.Popen(["sleep", "60"])
+    killed.kill()
+    (folder / "pid").write_text(str(killed.pid))
+    status = Path(f"/proc/{killed.pid}/status")
+    wait_for(lambda: "State:\tZ" in status.read_text())
+    environ = {**os.environ, "KAFKA_REST_TEST_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [ROOT / "scripts" / script, "status"],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=20,
+    )
+    killed.wait()
+    assert done.stdout == "stopped\n"
+
+
 def test_script_names_what_the_machine_lacks(tmp_path: Path) -> None:
     for tool in ("bash", "dirname", "mkdir", "sed", "head", "env", "cat", "kill"):
         source = subprocess.run(["which", tool], capture_output=True, text=True).stdout.strip()
