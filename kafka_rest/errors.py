@@ -34,11 +34,6 @@ class BadRequest(RestError):
     message = "Bad Request"
 
 
-class Forbidden(RestError):
-    error_code = 403
-    message = "Forbidden"
-
-
 class TopicForbidden(RestError):
     error_code = 40301
     message = "Not authorized."
@@ -108,11 +103,6 @@ class InstanceExists(RestError):
 class BodyTooLarge(RestError):
     error_code = 413
     message = "HTTP 413 Request Entity Too Large"
-
-
-class UriTooLong(RestError):
-    error_code = 414
-    message = "HTTP 414 Request-URI Too Long"
 
 
 class UnsupportedMediaType(RestError):

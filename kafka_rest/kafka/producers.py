@@ -171,11 +171,6 @@ class SharedProducer:
             return self._trouble[0]
         return None
 
-    @property
-    def queued_count(self) -> int:
-        """Records and events that wait inside librdkafka."""
-        return len(self._producer)
-
     def close(self, deadline: Deadline) -> None:
         """Deliver what is queued, for as long as the deadline allows, then stop the poller."""
         left = self._producer.flush(deadline.left())

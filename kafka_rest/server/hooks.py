@@ -163,10 +163,8 @@ class Server:
         limit_arenas()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
-        # Requests under way get the first part of the time for a stop, closing the clients the
-        # rest.
-        graceful = self.settings[s.SHUTDOWN_GRACEFUL_MS] / 1000
-        worker.cfg.set("graceful_timeout", max(1, round(graceful * (1 - CLOSE_SHARE))))
+        # Of the time for a stop, requests under way get the first part, closing clients the rest.
+        worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
         if self.slots > 1:
             worker.sockets = [*worker.sockets, _private_listener(self.run_dir, worker.slot)]

@@ -75,10 +75,6 @@ class Settings:
         """The text of a row's value, as given or by default."""
         return self._given[row.name].value if row.name in self._given else row.default
 
-    def is_set(self, row: Setting[Any]) -> bool:
-        """True where someone gave the setting a value."""
-        return row.name in self._given
-
     @property
     def passed_through(self) -> dict[str, str]:
         """What is none of the table's: settings for the Kafka clients, with or without a prefix."""

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 from kafka_rest import errors
 from kafka_rest.kafka.simple import SimpleConsumers
 from kafka_rest.records import Deadline
+from tests.stack import wait_for
 from tests.unit.fakes import FakeMessage
 
 UNLIMITED = 1 << 40
@@ -106,8 +107,7 @@ def test_ten_at_a_time_make_no_more_than_the_size() -> None:
     bench.gate.clear()
     with ThreadPoolExecutor(10) as threads:
         reads = [threads.submit(bench.read) for _ in range(10)]
-        while len(bench.clients) < 3:
-            pass
+        wait_for(lambda: len(bench.clients) == 3, what="three clients")
         bench.gate.set()
         assert {tuple(read.result()) for read in reads} == {(2,)}
     assert len(bench.clients) == 3
@@ -118,8 +118,7 @@ def test_no_limit_makes_one_for_each() -> None:
     bench.gate.clear()
     with ThreadPoolExecutor(10) as threads:
         reads = [threads.submit(bench.read) for _ in range(10)]
-        while len(bench.clients) < 10:
-            pass
+        wait_for(lambda: len(bench.clients) == 10, what="ten clients")
         bench.gate.set()
         assert [read.result() for read in reads] == [[2]] * 10
 
