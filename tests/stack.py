@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -146,11 +147,27 @@ def said_until(process: "subprocess.Popen[str]", mark: str) -> str:
     return said
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
+# Below the ephemeral ports, from which the kernel takes one for every outgoing connection: a port
+# from among those may be gone before it is bound.
+PORTS = range(20_000, 32_000)
+
+
+def free_port(count: int = 1) -> int:
+    """The first of `count` adjacent ports that were free a moment ago."""
+    for _ in range(100):
+        first = random.randrange(PORTS.start, PORTS.stop - count)
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise AssertionError(f"no {count} adjacent free ports in {PORTS}")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_for(condition: Any, seconds: float = 20.0, what: str = "") -> Any:

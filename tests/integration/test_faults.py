@@ -26,7 +26,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
     """Three brokers to maltreat, on fixed ports, so that they come back where they were."""
-    with EmbeddedBroker(port=free_port(), brokers=3) as running:
+    with EmbeddedBroker(port=free_port(3), brokers=3) as running:
         yield running
 
 
