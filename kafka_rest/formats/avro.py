@@ -1,8 +1,5 @@
 """The embedded format avro: JSON-encoded Avro in requests and answers, the schema registry's
 envelope in Kafka.
-
-A stored value is a zero byte, the schema's id in four bytes, big-endian, and Avro's binary
-encoding.
 """
 
 from collections.abc import Callable
@@ -12,13 +9,11 @@ from typing import Any
 import msgspec
 
 from kafka_rest.errors import ConversionFailed, RestError, because
-from kafka_rest.formats import avro_read, avro_schema, avro_write
+from kafka_rest.formats import avro_read, avro_schema, avro_write, envelope
 from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "AVRO"
-MAGIC = 0
-HEADER_BYTES = 5
 COMPILED_SCHEMAS = 1000
 
 
@@ -39,7 +34,7 @@ def _reader(schema: Schema) -> Callable[[bytes, int], Any]:
 def _encoder(schema: Schema) -> Encoder:
     parsed = _parsed(schema)
     write = _write_bytes if parsed.type == "bytes" else avro_write.compile_writer(parsed)
-    header = bytes([MAGIC]) + schema.schema_id.to_bytes(4, "big")
+    header = envelope.header(schema.schema_id)
 
     def encode(text: bytes) -> bytes:
         out = bytearray(header)
@@ -85,14 +80,10 @@ class Avro:
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The JSON text of a stored value. Raises: DecodeError, and what `find_schema` raises."""
-        if len(data) < HEADER_BYTES or data[0] != MAGIC:
-            raise DecodeError(
-                "Error deserializing Avro message for id -1: no schema registry envelope"
-            )
-        schema_id = int.from_bytes(data[1:HEADER_BYTES], "big")
+        schema_id = envelope.schema_id_of(data, "Avro")
         read = _reader(find_schema(schema_id))
         try:
-            return msgspec.json.encode(read(data, HEADER_BYTES))
+            return msgspec.json.encode(read(data, envelope.HEADER_BYTES))
         except DecodeError as error:
             raise DecodeError(
                 f"Error deserializing Avro message for id {schema_id}: {error}"
