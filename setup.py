@@ -9,6 +9,7 @@ REQUIRES = [
     "msgspec>=0.22,<0.23",  # decodes a produce body in one pass and keeps the bytes of its values
     "marshmallow>=4.4,<5",  # checks the small envelopes and names the wrong field
     "avro>=1.12.1,<2",  # parses and validates Avro schemas
+    "google-re2>=1.1.20251105,<2",  # patterns of topics, in linear time whatever a client sends
     "requests>=2.34,<3",  # talks to the schema registry
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)

@@ -12,13 +12,19 @@ from werkzeug.exceptions import NotFound as WerkzeugNotFound
 
 from kafka_rest import errors
 from kafka_rest import settings as s
-from kafka_rest.api import consumers, cors, metadata, produce
-from kafka_rest.api.endpoints import CLIENTS, ENDPOINTS, Segment, blueprint
+from kafka_rest.api import consumers, cors, metadata
+from kafka_rest.api.endpoints import CLIENTS, ROUTE, Route, Segment, add_routes, routes
 from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
 from kafka_rest.api.request import PATH
 from kafka_rest.api.response import error_body, rest_error
 from kafka_rest.api.v1 import consumers as v1_consumers
+from kafka_rest.api.v1 import metadata as v1_metadata
 from kafka_rest.api.v1 import offers
+from kafka_rest.api.v1 import produce as v1_produce
+from kafka_rest.api.v2 import consumers as v2_consumers
+from kafka_rest.api.v2 import metadata as v2_metadata
+from kafka_rest.api.v2 import offers as v2_offers
+from kafka_rest.api.v2 import produce as v2_produce
 from kafka_rest.errors import because
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Negotiation
@@ -26,7 +32,16 @@ from kafka_rest.media import Negotiation
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-VIEWS = (metadata, produce, consumers, v1_consumers)
+VIEWS = (
+    metadata,
+    consumers,
+    v1_metadata,
+    v1_produce,
+    v1_consumers,
+    v2_metadata,
+    v2_produce,
+    v2_consumers,
+)
 """The modules whose endpoints make up the API; importing them registers their views."""
 
 COMPRESS_FROM_BYTES = 256
@@ -83,7 +98,8 @@ def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> F
     app.extensions[CLIENTS] = clients or ClientRegistry(settings)
     app.url_map.merge_slashes = False
     app.url_map.converters["segment"] = Segment
-    app.register_blueprint(blueprint)
+    offered = routes(_versions(settings))
+    add_routes(app, offered)
     # Ours is the one place that renders errors; without this, tests would see raw exceptions.
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(HTTPException, _framework_error)
@@ -93,9 +109,15 @@ def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> F
     inner = app.wsgi_app
     if not (settings[s.ACCESS_CONTROL_ALLOW_ORIGIN] or settings[s.COMPRESSION_ENABLE]):
         # What CORS and compression add to an answer is added by Flask's own hooks.
-        inner = Front(inner, app.extensions[CLIENTS], ENDPOINTS)
+        inner = Front(inner, app.extensions[CLIENTS], offered)
     app.wsgi_app = _RawPath(inner)  # type: ignore[method-assign] # Flask's documented hook
     return app
+
+
+def _versions(settings: s.Settings) -> list[str]:
+    """The API versions that are served."""
+    enabled = {"v1": settings[s.API_V1_ENABLE], "v2": settings[s.API_V2_ENABLE]}
+    return [version for version, on in enabled.items() if on]
 
 
 def _raise_failure_of_the_front() -> None:
@@ -133,14 +155,28 @@ def _failure(failure: Exception) -> Response:
 def _rendered(error: errors.RestError) -> Response:
     settings = _settings()
     if isinstance(error, errors.UnsupportedMediaType):
-        media_type = settings[s.RESPONSE_MEDIATYPE_DEFAULT]
+        media_type = _type_of_415(settings)
     else:
-        media_type = g.get("response_type") or request.environ.get(RESPONSE_TYPE, offers.V1)
+        plain = offers.V1 if settings[s.API_V1_ENABLE] else v2_offers.V2
+        media_type = g.get("response_type") or request.environ.get(RESPONSE_TYPE, plain)
     body = error_body(error, settings[s.DEBUG])
     return Response(body, error.status, error.headers, content_type=media_type)
 
 
+def _type_of_415(settings: s.Settings) -> str:
+    """The type of an answer for which none could be negotiated (reference behaviour)."""
+    asked = (request.environ.get("HTTP_ACCEPT") or "").split(",")
+    if v2_offers.V2 in (entry.strip() for entry in asked):
+        return v2_offers.V2
+    route: Route | None = request.environ.get(ROUTE)
+    only_v2 = route is not None and route.versions == {v2_offers.VERSION}
+    return v2_offers.JSON if only_v2 else str(settings[s.RESPONSE_MEDIATYPE_DEFAULT])
+
+
 def _asked_type() -> str:
+    """The type of an answer to OPTIONS, which has no body."""
+    if "HTTP_ACCEPT" not in request.environ:
+        return "text/plain"
     try:
         return _anything.choose(None, request.environ.get("HTTP_ACCEPT")).response_type
     except errors.NotAcceptable:

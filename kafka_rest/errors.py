@@ -1,7 +1,8 @@
 """The one table of REST errors: a class per error code.
 
 To add an error, write a class. The HTTP status follows from the code, one handler renders them all.
-Not for translating Kafka's errors: that is `kafka.failures`.
+A class below another one has its code in v1 and a code of its own in a later version, see
+`api/v2/errors`. Not for translating Kafka's errors: that is `kafka.failures`.
 """
 
 from typing import ClassVar
@@ -17,6 +18,7 @@ class RestError(Exception):
         super().__init__(message or self.message)
         self.text = message or self.message
         self.headers = headers or {}
+        self.cause: str | None = None
 
     @property
     def status(self) -> int:
@@ -26,12 +28,24 @@ class RestError(Exception):
 
 def because(error: type["RestError"], cause: str) -> "RestError":
     """The error with its standard sentence first (clients match on it), then the cause."""
-    return error(f"{error.message} {cause}")
+    made = error(f"{error.message} {cause}")
+    made.cause = cause
+    return made
 
 
 class BadRequest(RestError):
     error_code = 400
-    message = "Bad Request"
+    message = "Bad Request:"
+
+
+class InvalidRequest(RestError):
+    error_code = 40002
+    message = "Kafka refused the request:"
+
+
+class Unauthenticated(RestError):
+    error_code = 40101
+    message = "Not authenticated."
 
 
 class TopicForbidden(RestError):
@@ -49,6 +63,14 @@ class TopicNotFound(RestError):
     message = "Topic not found."
 
 
+class UnknownTopic(TopicNotFound):
+    """A look-up found that there is no such topic."""
+
+
+class IllegalTopic(TopicNotFound):
+    """No topic can have this name."""
+
+
 class PartitionNotFound(RestError):
     error_code = 40402
     message = "Partition not found."
@@ -57,6 +79,12 @@ class PartitionNotFound(RestError):
 class InstanceNotFound(RestError):
     error_code = 40403
     message = "Consumer instance not found."
+
+
+class TopicNotHosted(InstanceNotFound):
+    """v2's answer to the look-up of a topic; by accident it has an instance's code."""
+
+    message = "This server does not host this topic-partition."
 
 
 class LeaderNotAvailable(RestError):
@@ -87,6 +115,10 @@ class SchemaRegistryFailure(RestError):
     message = "Schema registration or lookup failed"
 
 
+class DeserializationFailed(SchemaRegistryFailure):
+    message = "Error deserializing a record:"
+
+
 class AlreadySubscribed(RestError):
     error_code = 40901
     message = (
@@ -98,6 +130,11 @@ class AlreadySubscribed(RestError):
 class InstanceExists(RestError):
     error_code = 40902
     message = "Consumer with specified consumer ID already exists in the specified consumer group."
+
+
+class IllegalState(RestError):
+    error_code = 40903
+    message = "Illegal state:"
 
 
 class BodyTooLarge(RestError):
@@ -113,6 +150,25 @@ class UnsupportedMediaType(RestError):
 class Unprocessable(RestError):
     error_code = 422
     message = "Unprocessable Entity"
+
+
+class WrongType(Unprocessable):
+    """JSON of another kind than the place in a body wants."""
+
+
+class InvalidBase64(Unprocessable):
+    message = "Record contains invalid base64 encoding"
+
+
+class ConsumerConfigOutOfRange(Unprocessable):
+    """Code 40001 goes with status 422 (reference behaviour)."""
+
+    error_code = 40001
+    message = "Invalid consumer configuration. It does not abide by the constraints:"
+
+    @property
+    def status(self) -> int:
+        return Unprocessable.error_code
 
 
 class KeySchemaMissing(RestError):
@@ -140,6 +196,11 @@ class InvalidSchema(RestError):
     message = "Invalid schema:"
 
 
+class SerializationFailed(RestError):
+    error_code = 42207
+    message = "Error serializing message."
+
+
 class TooManyRequests(RestError):
     error_code = 429
     message = "HTTP 429 Too Many Requests"
@@ -153,6 +214,10 @@ class InternalError(RestError):
 class KafkaFailure(RestError):
     error_code = 50002
     message = "Kafka error:"
+
+
+class Undecodable(KafkaFailure):
+    """A stored record that the instance's format cannot read."""
 
 
 class KafkaRetriable(RestError):

@@ -19,12 +19,21 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+Headers = list[tuple[str, bytes | None]]
+"""A record's headers, in order; a name may come several times."""
+
+
 class ProduceRecord(NamedTuple):
-    """A record ready to be sent: bytes as Kafka stores them, None for Kafka's null."""
+    """A record ready to be sent: bytes as Kafka stores them, None for Kafka's null.
+
+    `timestamp` is in milliseconds since the epoch; None is the time of sending.
+    """
 
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+    headers: Headers | None = None
+    timestamp: int | None = None
 
 
 class DeliveryReport(NamedTuple):
@@ -37,13 +46,23 @@ class DeliveryReport(NamedTuple):
 
 
 class ConsumedRecord(NamedTuple):
-    """A record as it was read from Kafka; None is Kafka's null."""
+    """A record as it was read from Kafka; None is Kafka's null.
+
+    `timestamp` is in milliseconds since the epoch, None where the record has none.
+    """
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Headers | None = None
+    timestamp: int | None = None
+
+    @property
+    def place(self) -> TopicPartition:
+        """Where it lies."""
+        return TopicPartition(self.topic, self.partition)
 
     @property
     def next_offset(self) -> int:
@@ -54,6 +73,13 @@ class ConsumedRecord(NamedTuple):
     def size_bytes(self) -> int:
         """Bytes of key and value, the measure of `max_bytes`; null counts 0."""
         return len(self.key or b"") + len(self.value or b"")
+
+
+class CommittedOffset(NamedTuple):
+    """An offset as Kafka stores it for a group: the next one to read, and a note."""
+
+    offset: int
+    metadata: str = ""
 
 
 class SchemaReference(NamedTuple):

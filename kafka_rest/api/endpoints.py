@@ -1,40 +1,75 @@
 """The decorator that makes a function an endpoint: negotiation before it, rendering after it.
 
-To add an endpoint, decorate one view. Routes match the raw path: a literal is not percent-decoded,
-an encoded slash stays inside its segment, and one trailing slash is allowed (reference behaviour).
+To add an endpoint, decorate one view. Two API versions that answer a request differently each
+decorate a view of their own for the same method and path. Routes match the raw path: a literal is
+not percent-decoded, an encoded slash stays inside its segment, and one trailing slash is allowed
+(reference behaviour).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer
-from kafka_rest.errors import BadRequest
+from kafka_rest.api.v2.errors import in_v2
+from kafka_rest.errors import BadRequest, RestError
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice, Negotiation, Variant
 
 View = Callable[..., Answer]
 
 CLIENTS = "kafka_rest.clients"
+ROUTE = "kafka_rest.route"
+"""Where the route of a request stands in its environ."""
 
-blueprint = Blueprint("api", __name__)
 
-
-class Endpoint(NamedTuple):
-    """A method and path with what it offers; `name` is the one in metrics and logs."""
+@dataclass
+class Endpoint:
+    """A method and path with the views of each API version; `name` is the one in metrics."""
 
     name: str
     method: str
     rule: str
-    negotiation: Negotiation
-    view: View
+    views: dict[str, tuple[tuple[Variant, ...], View]] = field(default_factory=dict)
 
 
-ENDPOINTS: dict[str, Endpoint] = {}
+ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
+
+
+class Route:
+    """An endpoint as one server offers it: without the API versions that are switched off."""
+
+    def __init__(self, endpoint: Endpoint, versions: Collection[str]) -> None:
+        served = {v: found for v, found in sorted(endpoint.views.items()) if v in versions}
+        self.name, self.method, self.rule = endpoint.name, endpoint.method, endpoint.rule
+        self.versions = frozenset(served)
+        self._views = {version: view for version, (_, view) in served.items()}
+        self._negotiation = Negotiation([v for offered, _ in served.values() for v in offered])
+
+    def choose(self, environ: Mapping[str, Any]) -> Choice:
+        """Negotiate. Raises: UnsupportedMediaType, NotAcceptable."""
+        return self._negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+
+    def answer(self, call: Call, segments: dict[str, str]) -> Answer:
+        """What the view of the negotiated version answers. Raises: that version's errors."""
+        version = call.choice.variant.version
+        try:
+            return self._views[version](call, **checked(segments))
+        except RestError as error:
+            if version == "v2":
+                raise in_v2(error) from error
+            raise
+
+
+def routes(versions: Collection[str]) -> list[Route]:
+    """The endpoints that these API versions offer."""
+    found = [Route(endpoint, versions) for endpoint in ENDPOINTS.values()]
+    return [route for route in found if route.versions]
 
 
 class Segment(BaseConverter):
@@ -58,48 +93,52 @@ def decoded_segment(text: str) -> str:
 
 
 def endpoint(
-    name: str, method: str, rule: str, variants: tuple[Variant, ...]
+    name: str, method: str, rule: str, *offers: tuple[Variant, ...]
 ) -> Callable[[View], View]:
-    """Make a view the endpoint for a method and path.
+    """Make a view the endpoint for a method and path, in the versions of the offers.
 
     `<x>` in the rule are its arguments after `call`.
     """
 
     def register(view: View) -> View:
-        found = Endpoint(name, method, rule, Negotiation(variants), view)
-        ENDPOINTS[name] = found
-
-        def serve(**segments: str) -> Response:
-            return _serve(found, segments)
-
-        blueprint.add_url_rule(
-            rule.replace("<", "<segment:"),
-            endpoint=name.replace(".", ":"),
-            view_func=serve,
-            methods=[method],
-            provide_automatic_options=False,
-        )
+        found = ENDPOINTS.setdefault((method, rule), Endpoint(name, method, rule))
+        for variants in offers:
+            version = variants[0].version
+            assert version not in found.views, f"{method} {rule} has two views in {version}"
+            found.views[version] = (variants, view)
         return view
 
     return register
 
 
-def _serve(found: Endpoint, segments: dict[str, str]) -> Response:
-    environ = request.environ
-    choice = found.negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
-    # Known from here on, so that errors are answered in the negotiated type.
-    g.response_type = choice.response_type
-    answer = found.view(_call(environ, choice), **checked(segments))
-    if answer.body is None:
-        response = Response(status=answer.status)
-        del response.headers["Content-Type"]
-        return response
-    return Response(answer.body, answer.status, content_type=choice.response_type)
+def add_routes(app: Flask, offered: list[Route]) -> None:
+    """Let Flask serve the routes."""
+    for route in offered:
+        app.add_url_rule(
+            route.rule.replace("<", "<segment:"),
+            endpoint=f"{route.method} {route.rule}",
+            view_func=_server(route),
+            methods=[route.method],
+            provide_automatic_options=False,
+        )
 
 
-def _call(environ: Mapping[str, Any], choice: Choice) -> Call:
-    clients: ClientRegistry = current_app.extensions[CLIENTS]
-    return Call(environ, clients, choice)
+def _server(route: Route) -> Callable[..., Response]:
+    def serve(**segments: str) -> Response:
+        request.environ[ROUTE] = route
+        choice = route.choose(request.environ)
+        # Known from here on, so that errors are answered in the negotiated type.
+        g.response_type = choice.response_type
+        clients: ClientRegistry = current_app.extensions[CLIENTS]
+        answer = route.answer(Call(request.environ, clients, choice), segments)
+        if answer.body is None:
+            response = Response(status=answer.status)
+            del response.headers["Content-Type"]
+            return response
+        media_type = answer.media_type or choice.response_type
+        return Response(answer.body, answer.status, content_type=media_type)
+
+    return serve
 
 
 def checked(segments: dict[str, str]) -> dict[str, str]:

@@ -13,16 +13,20 @@ import msgspec
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load
 
 from kafka_rest.core.produce import JsonRecords, SchemaChoice
-from kafka_rest.errors import BadRequest, Unprocessable
+from kafka_rest.errors import BadRequest, Unprocessable, WrongType
 
 T = TypeVar("T")
 
 NULL = b"null"
 _ABSENT = msgspec.Raw(b"null")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
+# Of the rules for numbers only the lower bound is one of the API; the upper one is the type's.
+_WRONG_TYPE = re.compile(r"(?!Expected `int` >= )Expected `|Integer value out of range|Invalid ")
 _PLACE = re.compile(r"(.*) - at `\$\.?(.*)`\Z", re.DOTALL)
 
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+OptionalText = str | int | float | bool | None
+"""Text that may come as a number or boolean (reference behaviour), see `text_of`."""
 SchemaId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
@@ -33,28 +37,27 @@ class _Keyed(msgspec.Struct, forbid_unknown_fields=True):
     value: msgspec.Raw = _ABSENT
 
 
-class _Placed(_Keyed, forbid_unknown_fields=True):
+class Placed(_Keyed, forbid_unknown_fields=True):
     """A record that may name its partition."""
 
     partition: PartitionNumber | None = None
 
 
-class _Produce(msgspec.Struct, forbid_unknown_fields=True):
+class ProduceEnvelope(msgspec.Struct, forbid_unknown_fields=True):
     """What both produce bodies share."""
 
-    # Text may come as a number or boolean (reference behaviour); the schema members of formats that
-    # need none are read and ignored.
-    key_schema: str | int | float | bool | None = None
-    value_schema: str | int | float | bool | None = None
+    # The schema members of formats that need none are read and ignored.
+    key_schema: OptionalText = None
+    value_schema: OptionalText = None
     key_schema_id: SchemaId | None = None
     value_schema_id: SchemaId | None = None
 
 
-class _ToTopic(_Produce, forbid_unknown_fields=True):
-    records: list[_Placed] | None = None
+class _ToTopic(ProduceEnvelope, forbid_unknown_fields=True):
+    records: list[Placed] | None = None
 
 
-class _ToPartition(_Produce, forbid_unknown_fields=True):
+class _ToPartition(ProduceEnvelope, forbid_unknown_fields=True):
     records: list[_Keyed] | None = None
 
 
@@ -76,9 +79,9 @@ def topic_records(body: bytes) -> ProduceBody:
 
     Raises: BadRequest, Unprocessable with the field's path.
     """
-    envelope = _decoded(_to_topic, body)
-    records = _required(envelope.records)
-    return _produce_body(envelope, records, [record.partition for record in records])
+    envelope = decoded(_to_topic, body)
+    records = required(envelope.records)
+    return produce_body(envelope, records, [record.partition for record in records])
 
 
 def partition_records(body: bytes) -> ProduceBody:
@@ -86,9 +89,9 @@ def partition_records(body: bytes) -> ProduceBody:
 
     Raises: as above.
     """
-    envelope = _decoded(_to_partition, body)
-    records = _required(envelope.records)
-    return _produce_body(envelope, records, [None] * len(records))
+    envelope = decoded(_to_partition, body)
+    records = required(envelope.records)
+    return produce_body(envelope, records, [None] * len(records))
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -98,11 +101,11 @@ def json_object(body: bytes) -> dict[str, Any]:
     """
     if not body.strip():
         return {}
-    value = _guarded(msgspec.json.decode, body)
+    value = guarded(msgspec.json.decode, body)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Unprocessable("The body must be a JSON object.")
+        raise WrongType("The body must be a JSON object.")
     return value
 
 
@@ -129,9 +132,13 @@ class ConsumerOptions:
     auto_commit_enable: str | None = None
 
 
-class _ConsumerOptionsSchema(Schema):
+class ConsumerOptionsSchema(Schema):
+    """The members of a create call; `made` is what they become."""
+
     class Meta:
         unknown = RAISE
+
+    made: type[ConsumerOptions] = ConsumerOptions
 
     id = Text(allow_none=True)
     name = Text(allow_none=True)
@@ -145,10 +152,10 @@ class _ConsumerOptionsSchema(Schema):
         old = data.pop("id", None)
         if old is not None:
             data["name"] = old
-        return ConsumerOptions(**data)
+        return self.made(**data)
 
 
-_consumer_options = _ConsumerOptionsSchema()
+_consumer_options = ConsumerOptionsSchema()
 
 
 def consumer_options(body: bytes) -> ConsumerOptions:
@@ -157,11 +164,12 @@ def consumer_options(body: bytes) -> ConsumerOptions:
     try:
         options: ConsumerOptions = _consumer_options.load(value)
     except ValidationError as error:
-        raise Unprocessable(_violations(error)) from error
+        raise Unprocessable(violations(error)) from error
     return options
 
 
-def _violations(error: ValidationError) -> str:
+def violations(error: ValidationError) -> str:
+    """What marshmallow found, as a sentence that names the fields."""
     messages: dict[str, list[str]] = error.messages_dict
     return "; ".join(
         f"Unrecognized field: {name}"
@@ -171,17 +179,19 @@ def _violations(error: ValidationError) -> str:
     )
 
 
-def _decoded(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    envelope: T = _guarded(decoder.decode, body)
+def decoded(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """A body as its envelope. Raises: Unprocessable with the place, BadRequest."""
+    envelope: T = guarded(decoder.decode, body)
     return envelope
 
 
-def _guarded(decode: Any, body: bytes) -> Any:
+def guarded(decode: Any, body: bytes) -> Any:
     """Decode JSON. Raises: Unprocessable for the wrong shape, BadRequest for what is no JSON."""
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        raise Unprocessable(_shape_error(str(error))) from error
+        kind = WrongType if _WRONG_TYPE.match(str(error)) else Unprocessable
+        raise kind(_shape_error(str(error))) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from error
     except RecursionError as error:
@@ -197,7 +207,8 @@ def _shape_error(text: str) -> str:
     return f"{placed[2]}: {placed[1]}" if placed else text
 
 
-def _required(records: list[T] | None) -> list[T]:
+def required(records: list[T] | None) -> list[T]:
+    """The records, at least one. Raises: Unprocessable."""
     if not records:
         raise Unprocessable(f"records may not be empty (was {'null' if records is None else '[]'})")
     return records
@@ -208,21 +219,23 @@ def _texts(values: Iterable[msgspec.Raw]) -> list[bytes | None]:
     return [None if (text := bytes(value)) == NULL else text for value in values]
 
 
-def _produce_body(
-    envelope: _Produce, records: Sequence[_Keyed], partitions: list[int | None]
+def produce_body(
+    envelope: ProduceEnvelope, records: Sequence[_Keyed], partitions: list[int | None]
 ) -> ProduceBody:
+    """The columns and schemas of a produce envelope."""
     return ProduceBody(
         JsonRecords(
             _texts([record.key for record in records]),
             _texts([record.value for record in records]),
             partitions,
         ),
-        SchemaChoice(_text(envelope.key_schema), envelope.key_schema_id),
-        SchemaChoice(_text(envelope.value_schema), envelope.value_schema_id),
+        SchemaChoice(text_of(envelope.key_schema), envelope.key_schema_id),
+        SchemaChoice(text_of(envelope.value_schema), envelope.value_schema_id),
     )
 
 
-def _text(value: str | float | bool | None) -> str | None:
+def text_of(value: OptionalText) -> str | None:
+    """A text that may have come as a number or boolean."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()

@@ -5,11 +5,11 @@ Flask's contexts and response objects, which cost more than a view does. Everyth
 plain success goes on to Flask, failures included, so that there is one place that renders errors.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from kafka_rest.api.endpoints import Endpoint, checked, decoded_segment
+from kafka_rest.api.endpoints import ROUTE, Route, decoded_segment
 from kafka_rest.api.request import PATH, Call
 from kafka_rest.kafka.registry import ClientRegistry
 
@@ -23,11 +23,11 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 
 
 class _Rule:
-    """An endpoint's path as literals and names."""
+    """A route's path as literals and names."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.parts = endpoint.rule.split("/")[1:]
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.parts = route.rule.split("/")[1:]
         self.names = {n: p[1:-1] for n, p in enumerate(self.parts) if p.startswith("<")}
         self.literals = [(n, p) for n, p in enumerate(self.parts) if n not in self.names]
 
@@ -46,13 +46,13 @@ class Front:
     """The middleware."""
 
     def __init__(
-        self, inner: "WSGIApplication", clients: ClientRegistry, endpoints: Mapping[str, Endpoint]
+        self, inner: "WSGIApplication", clients: ClientRegistry, routes: Iterable[Route]
     ) -> None:
         self._inner, self._clients = inner, clients
         self._rules: dict[tuple[str, int], list[_Rule]] = {}
-        for endpoint in endpoints.values():
-            rule = _Rule(endpoint)
-            self._rules.setdefault((endpoint.method, len(rule.parts)), []).append(rule)
+        for route in routes:
+            rule = _Rule(route)
+            self._rules.setdefault((route.method, len(rule.parts)), []).append(rule)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -61,28 +61,27 @@ class Front:
         for rule in self._rules.get((environ["REQUEST_METHOD"], len(parts)), ()):
             segments = rule.match(parts)
             if segments is not None:
-                return self._serve(rule.endpoint, segments, environ, start_response)
+                return self._serve(rule.route, segments, environ, start_response)
         return self._inner(environ, start_response)
 
     def _serve(
         self,
-        endpoint: Endpoint,
+        route: Route,
         segments: dict[str, str],
         environ: "WSGIEnvironment",
         start_response: "StartResponse",
     ) -> Iterable[bytes]:
         try:
-            choice = endpoint.negotiation.choose(
-                environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT")
-            )
+            environ[ROUTE] = route
+            choice = route.choose(environ)
             environ[RESPONSE_TYPE] = choice.response_type
-            answer = endpoint.view(Call(environ, self._clients, choice), **checked(segments))
+            answer = route.answer(Call(environ, self._clients, choice), segments)
         except Exception as error:
             environ[FAILURE] = error
             return self._inner(environ, start_response)
         headers = []
         if answer.body is not None:
-            headers.append(("Content-Type", choice.response_type))
+            headers.append(("Content-Type", answer.media_type or choice.response_type))
             headers.append(("Content-Length", str(len(answer.body))))
         start_response(_STATUS_LINES[answer.status], headers)
         return [answer.body] if answer.body else []

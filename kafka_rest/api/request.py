@@ -72,9 +72,13 @@ class Call:
 
         Raises: NotFound for anything else, as the reference does.
         """
-        query = str(self.environ.get("QUERY_STRING", ""))
-        value = parse_qs(query, keep_blank_values=True).get(name, [""])[0]
+        value = self.query_text(name)
         return whole_number(value, _LONG_MAX) if value.strip(" ") else default
+
+    def query_text(self, name: str) -> str:
+        """A parameter of the query, the first of several; "" for an absent one."""
+        query = str(self.environ.get("QUERY_STRING", ""))
+        return parse_qs(query, keep_blank_values=True).get(name, [""])[0]
 
     def instance_uri(self, instance: str) -> str:
         """The absolute URI of an instance under the group that this request was sent to."""

@@ -14,10 +14,14 @@ encode = msgspec.json.encode
 
 
 class Answer(NamedTuple):
-    """What a view returns: a status and the JSON body, None for none."""
+    """What a view returns: a status and the JSON body, None for none.
+
+    `media_type` where it is not the negotiated one.
+    """
 
     body: bytes | None
     status: int = 200
+    media_type: str | None = None
 
 
 NO_CONTENT = Answer(None, 204)

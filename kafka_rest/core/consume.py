@@ -4,33 +4,36 @@ Not for HTTP shapes: a caller hands in how a record is rendered and gets the ren
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from kafka_rest import errors
+from kafka_rest import settings as s
 from kafka_rest.errors import RestError, because
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat
 from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, ReadLimits
 from kafka_rest.kafka.registry import ClientRegistry
-from kafka_rest.records import ConsumedRecord, Deadline, Schema, TopicPartition
+from kafka_rest.records import ConsumedRecord, Deadline, Schema
 
 NULL = b"null"
+# A short read still has the time to fetch a schema that is not cached.
+LOOKUP_SECONDS = 5.0
 
 Render = Callable[[ConsumedRecord, bytes, bytes], bytes]
 """Renders a record with the JSON texts of its key and value."""
 
 
 class ReadRequest(NamedTuple):
-    """One read. `format_name` None takes the instance's own.
+    """One read. `max_bytes` None takes the server's limit.
 
-    `max_bytes` None the server's limit.
+    `seconds` bounds the whole read where the client gives a time; None: the instance's or the
+    server's time, and the time to join the group on top of it.
     """
 
-    group: str
-    instance: str
-    format_name: str | None
     max_bytes: int | None
     render: Render
+    seconds: float | None = None
 
 
 class StatelessRead(NamedTuple):
@@ -48,37 +51,49 @@ def create_instance(clients: ClientRegistry, description: InstanceDescription) -
     """Make a consumer instance and return its name, minted where the description has none."""
     named = description
     if not description.name:
-        named = InstanceDescription(
-            description.group,
-            clients.mint_instance(description.group),
-            description.embedded_format,
-            description.auto_offset_reset,
-            description.auto_commit,
-        )
+        named = replace(description, name=clients.mint_instance(description.group))
     clients.instances.create(named)
     return named.name
 
 
 def read_topic(
-    clients: ClientRegistry, request: ReadRequest, topic: str, deadline: Deadline
+    clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest, topic: str
 ) -> list[bytes]:
     """Read from the one topic that the instance is, or hereby becomes, subscribed to.
 
-    Raises, in this order: InstanceNotFound, FormatMismatch, TopicNotFound, AlreadySubscribed.
+    Raises, in this order: TopicNotFound, AlreadySubscribed, then as `read`.
     """
-    instance = clients.instances.get(request.group, request.instance)
-    _require_format(instance, request)
-    if instance.topics != (topic,):
+    if instance.subscription.topics != (topic,):
+        deadline = Deadline(clients.limits.join_seconds)
         clients.metadata.require(topic, deadline)
         instance.subscribe_once((topic,), deadline)
-    return _read(clients, instance, request, deadline)
+    return read(clients, instance, request)
 
 
-def commit(
-    clients: ClientRegistry, group: str, instance: str, deadline: Deadline
-) -> dict[TopicPartition, int]:
-    """Commit what the instance has handed out; returns the next offset of each partition."""
-    return clients.instances.get(group, instance).commit(deadline)
+def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest) -> list[bytes]:
+    """Read, decode and render what there is; blocks until there is something, within bounds.
+
+    Raises: IllegalState where the instance reads nothing, Undecodable, what Kafka reports.
+    """
+    limits, own = clients.limits, instance.description
+    if request.seconds is not None:
+        wait = min(request.seconds, limits.longest_read_seconds)
+        deadline = Deadline(wait)
+    else:
+        wait = limits.read_seconds if own.request_seconds is None else own.request_seconds
+        wait = min(max(wait, 0.0), limits.longest_read_seconds)
+        deadline = Deadline(limits.join_seconds + wait)
+    most = limits.read_bytes
+    min_bytes = clients.settings[s.FETCH_MIN_BYTES] if own.min_bytes is None else own.min_bytes
+    bounds = ReadLimits(
+        max_bytes=most if request.max_bytes is None else min(request.max_bytes, most),
+        wait_seconds=wait,
+        join=deadline,
+        min_bytes=max(min_bytes, 0),
+    )
+    embedded = FORMATS[own.embedded_format]
+    lookups = Deadline(max(deadline.left(), LOOKUP_SECONDS))
+    return instance.read(bounds, _decoder(clients, embedded, request.render, lookups), deadline)
 
 
 def read_partition(
@@ -107,28 +122,6 @@ def read_partition(
     return rendered
 
 
-def _require_format(instance: ConsumerInstance, request: ReadRequest) -> None:
-    own = instance.description.embedded_format
-    if request.format_name not in (None, own):
-        raise because(
-            errors.FormatMismatch,
-            f"(it reads {own}, the Accept header asks for {request.format_name}).",
-        )
-
-
-def _read(
-    clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest, deadline: Deadline
-) -> list[bytes]:
-    most = clients.limits.read_bytes
-    limits = ReadLimits(
-        max_bytes=most if request.max_bytes is None else min(request.max_bytes, most),
-        wait_seconds=clients.limits.read_seconds,
-        join=deadline,
-    )
-    embedded = FORMATS[instance.description.embedded_format]
-    return instance.read(limits, _decoder(clients, embedded, request.render, deadline), deadline)
-
-
 def _decoder(
     clients: ClientRegistry, embedded: EmbeddedFormat, render: Render, deadline: Deadline
 ) -> Callable[[ConsumedRecord], bytes]:
@@ -146,7 +139,7 @@ def _decoder(
             )
         except (DecodeError, errors.SchemaRegistryFailure) as error:
             raise because(
-                errors.KafkaFailure,
+                errors.Undecodable,
                 f"{error} (topic {record.topic}, partition {record.partition}, offset "
                 f"{record.offset})",
             ) from error

@@ -7,14 +7,22 @@ shapes.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.formats.embedded import ConversionError, EmbeddedFormat, Encoder, SchemaError
 from kafka_rest.kafka.producers import DeliveryBatch, Target
 from kafka_rest.kafka.registry import ClientRegistry
-from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, Schema
+from kafka_rest.records import (
+    Deadline,
+    DeliveryReport,
+    Headers,
+    ProduceRecord,
+    Schema,
+    SchemaReference,
+)
 from kafka_rest.schemas.subjects import topic_name_subject
 
 
@@ -27,6 +35,8 @@ class JsonRecords(NamedTuple):
     keys: list[bytes | None]
     values: list[bytes | None]
     partitions: list[int | None]
+    headers: list[Headers | None] | None = None
+    timestamps: list[int | None] | None = None
 
 
 class SchemaChoice(NamedTuple):
@@ -34,6 +44,7 @@ class SchemaChoice(NamedTuple):
 
     text: str | None = None
     schema_id: int | None = None
+    references: tuple[SchemaReference, ...] = ()
 
     @property
     def given(self) -> bool:
@@ -43,7 +54,11 @@ class SchemaChoice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProduceRequest:
-    """One produce call; `partition` (from the path) holds for all records where it is given."""
+    """One produce call; `partition` (from the path) holds for all records that name none.
+
+    `strict_subject`: a schema id must be one of the topic's subject. `tombstones`: a JSON null is
+    Kafka's null whatever the schema says of it. Both as in v2.
+    """
 
     topic: str
     partition: int | None
@@ -51,6 +66,8 @@ class ProduceRequest:
     records: JsonRecords
     key_schema: SchemaChoice
     value_schema: SchemaChoice
+    strict_subject: bool = False
+    tombstones: bool = False
 
 
 class ProduceResult(NamedTuple):
@@ -92,7 +109,7 @@ def produce(
     value_id, value_encoder = _encoder(clients, request, value, deadline)
     keys = _encoded(request, key, key_encoder, request.records.keys)
     values = _encoded(request, value, value_encoder, request.records.values)
-    records = list(map(ProduceRecord, keys, values, request.records.partitions))
+    records = list(map(ProduceRecord, keys, values, *_columns(request.records)))
     blocking = deadline.sooner(clients.limits.block_seconds)
     count = clients.metadata.ensure_topic(request.topic, blocking)
     _require_partition(request, count)
@@ -100,6 +117,13 @@ def produce(
     return clients.producer.send(
         target, records, blocking, lambda reports: done(ProduceResult(reports, key_id, value_id))
     )
+
+
+def _columns(records: JsonRecords) -> Iterable[Iterable[Any]]:
+    """The columns of records beside key and value."""
+    if records.headers is None and records.timestamps is None:
+        return (records.partitions,)
+    return records.partitions, records.headers or repeat(None), records.timestamps or repeat(None)
 
 
 def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:
@@ -145,12 +169,21 @@ def _registered(
     schema_type: str,
     deadline: Deadline,
 ) -> Schema:
-    if side.choice.schema_id is not None:
-        return clients.schemas.by_id(side.choice.schema_id, deadline)
-    text = side.choice.text or ""
-    request.embedded_format.check(Schema(-1, schema_type, text))
     subject = topic_name_subject(request.topic, side.name)
-    return clients.schemas.register(subject, schema_type, text, deadline)
+    if side.choice.schema_id is not None:
+        schema = clients.schemas.by_id(side.choice.schema_id, deadline)
+        if schema.schema_type != schema_type:
+            raise SchemaError(
+                f"the schema with id {schema.schema_id} is of type {schema.schema_type}, "
+                f"not {schema_type}"
+            )
+        if request.strict_subject:
+            clients.schemas.require_in_subject(subject, schema, deadline)
+        return schema
+    text, references = side.choice.text or "", side.choice.references
+    if not references:
+        request.embedded_format.check(Schema(-1, schema_type, text))
+    return clients.schemas.register(subject, schema_type, text, deadline, references)
 
 
 def _encoded(
@@ -160,9 +193,11 @@ def _encoded(
 
     Raises: the format's refusal of the first bad one.
     """
-    if encoder is None or (texts.count(None) == len(texts) and encoder.nullable):
+    if encoder is None:
         return texts
-    encode, nullable = encoder.encode, encoder.nullable
+    encode, nullable = encoder.encode, encoder.nullable or request.tombstones
+    if nullable and texts.count(None) == len(texts):
+        return texts
     stored: list[bytes | None] = []
     try:
         for text in texts:

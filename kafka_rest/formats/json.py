@@ -13,19 +13,30 @@ from kafka_rest.records import Schema
 # The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
 # alone.
 _MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?![\d.eE])')
+_ESCAPED_STRING = re.compile(rb'"[^"\\]*\\(?:[^"\\]|\\.)*"')
 
 
 def compact(text: bytes) -> bytes:
-    """The JSON text without blanks; numbers keep their digits. Raises: ConversionError."""
+    """The JSON text without blanks and without needless escapes; numbers keep their digits.
+
+    Clients differ in what they escape: the same key must be the same bytes from all of them.
+    Raises: ConversionError.
+    """
     try:
         found: bytes = msgspec.json.format(text, indent=-1)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ConversionError(str(error)) from error
+    if b"\\" in found:
+        found = _ESCAPED_STRING.sub(_unescaped, found)
     return _MINUS_ZERO.sub(_without_sign, found) if b"-0" in found else found
 
 
 def _without_sign(match: "re.Match[bytes]") -> bytes:
     return b"0" if match[0] == b"-0" else match[0]
+
+
+def _unescaped(match: "re.Match[bytes]") -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(match[0]))
 
 
 class Json:

@@ -56,6 +56,7 @@ _CONSUMER_FORCED: dict[str, Any] = {
     "enable.partition.eof": False,
 }
 _LONGEST_MS = 2**31 - 1
+LEAST_MATCH_SECONDS = 1.0
 
 
 def producer_config(settings: s.Settings) -> dict[str, Any]:
@@ -93,9 +94,16 @@ def default_offset_reset(settings: s.Settings) -> str:
     return str(consumer_config(settings)["auto.offset.reset"])
 
 
-def default_auto_commit(settings: s.Settings) -> bool:
-    """Whether a consumer commits by itself that does not say it."""
-    return str(consumer_config(settings)["enable.auto.commit"]).lower() == "true"
+def default_auto_commit(settings: s.Settings) -> bool | None:
+    """Whether a consumer commits by itself that does not say it; None where no setting does."""
+    value = _translated(settings, "consumer").known.get("enable.auto.commit")
+    return None if value is None else str(value).lower() == "true"
+
+
+def match_seconds(settings: s.Settings) -> float:
+    """How often topics are matched with the patterns of subscriptions: as metadata is refreshed."""
+    refresh_ms = int(consumer_config(settings)["topic.metadata.refresh.interval.ms"])
+    return max(refresh_ms / 1000, LEAST_MATCH_SECONDS)
 
 
 def block_seconds(settings: s.Settings) -> float:

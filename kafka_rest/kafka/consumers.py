@@ -1,4 +1,4 @@
-"""One consumer instance: subscribe, read, commit, tick and close, under one mutex.
+"""One consumer instance: subscribe or assign, seek, read, commit, tick and close, under one mutex.
 
 What describes an instance is a plain value (`InstanceDescription`), apart from the client that
 serves it. Not for finding instances or expiring them: that is `kafka.instances`.
@@ -15,12 +15,15 @@ from confluent_kafka import Consumer
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.kafka.membership import Membership, Offsets
-from kafka_rest.records import Clock, ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.kafka.membership import Membership, Offsets, Stored
+from kafka_rest.kafka.metadata import legal_topic
+from kafka_rest.kafka.patterns import TopicPattern
+from kafka_rest.records import Clock, CommittedOffset, ConsumedRecord, Deadline, TopicPartition
 
 T = TypeVar("T")
 
 LEAST_CLOSE_SECONDS = 0.1
+LONGEST_LIST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,33 @@ class InstanceDescription:
     embedded_format: str
     auto_offset_reset: str
     auto_commit: bool
+    min_bytes: int | None = None
+    request_seconds: float | None = None
+    include: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What an instance reads: topics, topics by a pattern, or partitions by hand; or nothing yet.
+
+    `topics` holds what a pattern matched last.
+    """
+
+    topics: tuple[str, ...] = ()
+    pattern: TopicPattern | None = None
+    by_hand: bool = False
+
+    @property
+    def mode(self) -> str:
+        """`none`, `topics`, `pattern` or `manual`; from one to another leads only through none."""
+        if self.by_hand:
+            return "manual"
+        if self.pattern is not None:
+            return "pattern"
+        return "topics" if self.topics else "none"
+
+
+NOTHING = Subscription()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +69,23 @@ class ReadLimits:
     """Bounds of one read.
 
     `max_bytes` counts keys and values; at least one record is returned whatever its size. The read
-    waits for its first record until `wait_seconds` after the group has given the instance its
-    partitions, or until `join` if it never does.
+    waits for more than `min_bytes` (0: for its first record) until `wait_seconds` after the group
+    has given the instance its partitions, or until `join` if it never does.
     """
 
     max_bytes: int
     wait_seconds: float
     join: Deadline
+    min_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a seek goes: an offset, a time (milliseconds since the epoch), else an end."""
+
+    offset: int | None = None
+    time_ms: int | None = None
+    beginning: bool = False
 
 
 class ConsumerInstance:
@@ -65,7 +105,9 @@ class ConsumerInstance:
         self._about = f"consumer {description.name} of group {description.group}"
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
-        self._topics: tuple[str, ...] = ()
+        self._subscription = NOTHING
+        self._matched: tuple[str, ...] | None = None
+        self._impossible: list[str] = []
         self._handed_out: Offsets = {}
         own = {
             "group.id": description.group,
@@ -75,9 +117,14 @@ class ConsumerInstance:
         self._member = Membership({**config, **own}, self._about, self._forget, make)
 
     @property
-    def topics(self) -> tuple[str, ...]:
-        """The topics subscribed to, () before the first subscription."""
-        return self._topics
+    def subscription(self) -> Subscription:
+        """What the instance reads."""
+        return self._subscription
+
+    @property
+    def owned(self) -> list[TopicPartition]:
+        """The partitions assigned by hand or by the group, sorted; empty while the group forms."""
+        return sorted(self._member.owned)
 
     @property
     def busy(self) -> bool:
@@ -87,14 +134,88 @@ class ConsumerInstance:
     def subscribe_once(self, topics: tuple[str, ...], lock_by: Deadline) -> None:
         """Start joining the group for these topics; does not wait for the assignment.
 
-        Raises: AlreadySubscribed where the instance has other topics (v1: one topic for life).
+        Raises: AlreadySubscribed where the instance reads anything else (v1: one topic for life).
         """
         with self._held(lock_by):
-            if self._topics and self._topics != topics:
+            wanted = Subscription(topics)
+            if self._subscription not in (NOTHING, wanted):
                 raise errors.AlreadySubscribed
-            if not self._topics:
-                self._member.subscribe(topics)
-                self._topics = topics
+            if self._subscription == NOTHING:
+                self._subscribe(wanted)
+
+    def subscribe(self, topics: tuple[str, ...], lock_by: Deadline) -> None:
+        """Read these topics in place of those before; none is the end of any subscription.
+
+        Raises: IllegalState where partitions or a pattern are read.
+        """
+        with self._held(lock_by):
+            if not topics:
+                self._unsubscribe(lock_by)
+                return
+            self._require_mode("topics")
+            self._subscribe(Subscription(topics))
+
+    def subscribe_pattern(
+        self, pattern: TopicPattern, existing: list[str], lock_by: Deadline
+    ) -> None:
+        """Read the topics that match, of those that exist and of those that come.
+
+        Raises: IllegalState where partitions or given topics are read.
+        """
+        with self._held(lock_by):
+            self._require_mode("pattern")
+            self._subscribe(Subscription(pattern.matches(existing), pattern))
+
+    def match(self, existing: list[str]) -> None:
+        """Look again which topics the pattern matches; a read under way takes it up itself."""
+        pattern = self._subscription.pattern
+        if pattern is None:
+            return
+        self._matched = pattern.matches(existing)
+        if self._mutex.acquire(blocking=False):
+            try:
+                if not self._stopping.is_set():
+                    self._follow_pattern()
+            finally:
+                self._mutex.release()
+
+    def unsubscribe(self, lock_by: Deadline) -> None:
+        """Read nothing any more, whatever was read before."""
+        with self._held(lock_by):
+            self._unsubscribe(lock_by)
+
+    def assign(self, places: set[TopicPartition], lock_by: Deadline) -> None:
+        """Read these partitions, past the group; none is the end of any subscription.
+
+        Raises: IllegalState where topics or a pattern are read.
+        """
+        with self._held(lock_by):
+            if not places:
+                self._unsubscribe(lock_by)
+                return
+            self._require_mode("manual")
+            self._member.assign(places)
+            self._subscription = Subscription(by_hand=True)
+
+    def seek(self, place: TopicPartition, target: Target, deadline: Deadline) -> None:
+        """Go on reading a partition elsewhere: at an offset, a time, or an end of its log.
+
+        Carried records of the partition are dropped, and a commit covers the new position. A time
+        after the last record is the end. Raises: IllegalState for a partition that the instance
+        does not have, 50003.
+        """
+        with self._held(deadline):
+            member = self._member
+            if place not in member.owned:
+                raise because(
+                    errors.IllegalState,
+                    f"No current assignment for partition {place.topic}-{place.partition}",
+                )
+            offset = self._resolved(place, target, deadline)
+            member.seek(place, offset, self._subscription.by_hand, deadline)
+            self._handed_out[place] = offset
+            if self.description.auto_commit:
+                member.store({place: offset})
 
     def read(
         self, limits: ReadLimits, decode: Callable[[ConsumedRecord], T], lock_by: Deadline
@@ -106,8 +227,16 @@ class ConsumerInstance:
         stays.
         """
         with self._held(lock_by):
+            if self._subscription == NOTHING:
+                raise because(
+                    errors.IllegalState,
+                    "Consumer is not subscribed to any topics or assigned any partitions",
+                )
+            if self._impossible:
+                names, self._impossible = self._impossible, []
+                raise because(errors.IllegalTopic, f"Invalid topics: {names}"[:LONGEST_LIST])
             self._member.resume()
-            self._wait_for_first(limits)
+            self._gather(limits)
             records = self._fitting(limits.max_bytes)
             decoded: list[T] = []
             for record in records:
@@ -121,22 +250,33 @@ class ConsumerInstance:
             self._hand_out(records[: len(decoded)])
             return decoded
 
-    def commit(self, deadline: Deadline) -> Offsets:
+    def commit(self, deadline: Deadline, wait: bool = True) -> Offsets:
         """Commit what has been handed out and still belongs to this instance; returns next offsets.
 
-        Waits for the broker's word until the deadline. Raises: 50002/50003 when it does not come.
+        Waits for the broker's word until the deadline, unless told not to. Raises: 50002/50003 when
+        it does not come.
         """
         with self._held(deadline):
             wanted = dict(self._handed_out)
-            if wanted:
-                self._member.commit(wanted, deadline)
+            self._commit({place: CommittedOffset(o) for place, o in wanted.items()}, deadline, wait)
             return wanted
+
+    def commit_offsets(self, offsets: Stored, deadline: Deadline) -> None:
+        """Commit these next offsets, of any partitions. Raises: 50002/50003."""
+        with self._held(deadline):
+            self._commit(offsets, deadline, wait=True)
+
+    def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
+        """What the group has stored for partitions, whoever committed it; none: left out."""
+        with self._held(deadline):
+            return self._member.committed(places, deadline) if places else {}
 
     def tick(self) -> None:
         """Serve librdkafka while no client does: an idle instance must not block its group."""
         if self._mutex.acquire(blocking=False):
             try:
                 if not self._stopping.is_set():
+                    self._follow_pattern()
                     self._member.serve(0)
             finally:
                 self._mutex.release()
@@ -171,12 +311,67 @@ class ConsumerInstance:
                 self.last_used = self._clock()
                 self._mutex.release()
 
-    def _wait_for_first(self, limits: ReadLimits) -> None:
-        """Poll until a record is carried or time is up. Raises: what Kafka reports meanwhile."""
+    def _require_mode(self, mode: str) -> None:
+        if self._subscription.mode not in ("none", mode):
+            raise because(
+                errors.IllegalState,
+                "Subscription to topics, partitions and pattern are mutually exclusive "
+                f"(this instance reads by {self._subscription.mode})",
+            )
+
+    def _subscribe(self, wanted: Subscription) -> None:
+        self._subscription = wanted
+        self._matched = None
+        # librdkafka says nothing of names that no topic can have; the next read does, once.
+        self._impossible = [topic for topic in wanted.topics if not legal_topic(topic)]
+        possible = tuple(topic for topic in wanted.topics if legal_topic(topic))
+        if possible:
+            self._member.subscribe(possible)
+        else:
+            self._member.unsubscribe(Deadline(LEAST_CLOSE_SECONDS))
+
+    def _unsubscribe(self, deadline: Deadline) -> None:
+        self._member.unsubscribe(deadline)
+        self._subscription = NOTHING
+        self._matched = None
+
+    def _follow_pattern(self) -> None:
+        """Subscribe to what the pattern matches now, if that has changed."""
+        matched, self._matched = self._matched, None
+        if matched is None or matched == self._subscription.topics:
+            return
+        if matched:
+            self._subscribe(Subscription(matched, self._subscription.pattern))
+        else:
+            self._member.unsubscribe(Deadline(LEAST_CLOSE_SECONDS))
+            self._subscription = Subscription((), self._subscription.pattern)
+
+    def _resolved(self, place: TopicPartition, target: Target, deadline: Deadline) -> int:
+        """The offset that a target stands for at this moment."""
+        if target.offset is not None:
+            return target.offset
+        if target.time_ms is not None:
+            found = self._member.offset_for_time(place, target.time_ms, deadline)
+            if found is not None:
+                return found
+        low, high = self._member.bounds(place, deadline)
+        return low if target.beginning else high
+
+    def _commit(self, offsets: Stored, deadline: Deadline, wait: bool) -> None:
+        if not offsets:
+            return
+        if wait:
+            self._member.commit(offsets, deadline)
+        else:
+            self._member.commit_soon(offsets)
+
+    def _gather(self, limits: ReadLimits) -> None:
+        """Poll until enough is carried or time is up. Raises: what Kafka reports meanwhile."""
         member = self._member
         end = None
-        while not (member.carried or self._stopping.is_set() or self._draining.is_set()):
-            if end is None and member.assigned:
+        while not (self._enough(limits) or self._stopping.is_set() or self._draining.is_set()):
+            self._follow_pattern()
+            if end is None and (member.assigned or not member.joining):
                 # The time to join does not count: a first read would else come back empty.
                 end = Deadline(limits.wait_seconds, self._clock)
             bound = end or limits.join
@@ -184,6 +379,16 @@ class ConsumerInstance:
             if (bound.expired or member.failed) and not member.carried:
                 member.raise_failure()
                 return
+            if bound.expired:
+                return
+
+    def _enough(self, limits: ReadLimits) -> bool:
+        carried = self._member.carried
+        if not (carried and limits.min_bytes):
+            return bool(carried)
+        self._member.drain()
+        wanted = min(limits.min_bytes, limits.max_bytes)
+        return sum(record.size_bytes for record in carried) > wanted
 
     def _fitting(self, max_bytes: int) -> list[ConsumedRecord]:
         """Carried records up to the limit, at least one if there is any."""
@@ -204,7 +409,7 @@ class ConsumerInstance:
 
     def _hand_out(self, records: list[ConsumedRecord]) -> None:
         """Count the records as returned to the client: these, and only these, can be committed."""
-        fresh = {TopicPartition(r.topic, r.partition): r.next_offset for r in records}
+        fresh = {record.place: record.next_offset for record in records}
         # A rebalance inside this read may have taken a partition whose records are already decoded.
         fresh = {place: offset for place, offset in fresh.items() if place in self._member.owned}
         self._handed_out.update(fresh)

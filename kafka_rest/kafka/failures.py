@@ -40,9 +40,9 @@ _REST: dict[int, type[RestError]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: errors.TopicForbidden,
     KafkaError.GROUP_AUTHORIZATION_FAILED: errors.TopicForbidden,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: errors.TopicForbidden,
-    KafkaError.UNKNOWN_TOPIC_OR_PART: errors.TopicNotFound,
-    KafkaError._UNKNOWN_TOPIC: errors.TopicNotFound,
-    KafkaError.TOPIC_EXCEPTION: errors.TopicNotFound,
+    KafkaError.UNKNOWN_TOPIC_OR_PART: errors.UnknownTopic,
+    KafkaError._UNKNOWN_TOPIC: errors.UnknownTopic,
+    KafkaError.TOPIC_EXCEPTION: errors.IllegalTopic,
     KafkaError._UNKNOWN_PARTITION: errors.PartitionNotFound,
     KafkaError.LEADER_NOT_AVAILABLE: errors.LeaderNotAvailable,
 }

@@ -28,20 +28,31 @@ MakeInstance = Callable[[InstanceDescription], ConsumerInstance]
 
 @dataclass(frozen=True, slots=True)
 class InstanceLimits:
-    """Bounds for the instances of one worker."""
+    """Bounds for the instances of one worker.
+
+    Topics are matched with the patterns of subscriptions every `match_seconds`.
+    """
 
     count: int
     idle_seconds: float
     close_seconds: float
+    match_seconds: float
 
 
 class ConsumerInstances:
     """The consumer instances of one worker; owns them and the housekeeping thread."""
 
     def __init__(
-        self, make: MakeInstance, limits: InstanceLimits, clock: Clock = time.monotonic
+        self,
+        make: MakeInstance,
+        limits: InstanceLimits,
+        topics: Callable[[Deadline], list[str]],
+        clock: Clock = time.monotonic,
     ) -> None:
         self._make, self._limits, self._clock = make, limits, clock
+        self._topics = topics
+        self._matching: threading.Thread | None = None
+        self._match_due = clock() + limits.match_seconds
         self._lock = threading.Lock()
         self._instances: dict[Key, ConsumerInstance | None] = {}
         self._gone: OrderedDict[Key, str] = OrderedDict()
@@ -104,6 +115,8 @@ class ConsumerInstances:
         for closer in closers:
             closer.join(deadline.left())
         self._keeper.join(deadline.left())
+        if self._matching is not None:
+            self._matching.join(deadline.left())
 
     def expire(self) -> None:
         """Close the instances that no client has called for the idle time.
@@ -138,6 +151,28 @@ class ConsumerInstances:
                     log.warning(
                         "tick failed instance=%s reason=%s", instance.description.name, failure
                     )
+
+    def match(self) -> None:
+        """Look for topics that the patterns of instances match by now, when it is time to."""
+        if self._clock() < self._match_due or (self._matching and self._matching.is_alive()):
+            return
+        self._match_due = self._clock() + self._limits.match_seconds
+        wanting = [i for i in list(self._instances.values()) if i and i.subscription.pattern]
+        if wanting:
+            # Aside, so that a Kafka that does not answer keeps nobody from the ticks.
+            self._matching = threading.Thread(
+                target=self._match, args=(wanting,), name="pattern-match", daemon=True
+            )
+            self._matching.start()
+
+    def _match(self, wanting: list[ConsumerInstance]) -> None:
+        try:
+            existing = self._topics(Deadline(self._limits.match_seconds))
+        except errors.RestError as failure:
+            log.warning("topics not matched with patterns reason=%s", failure.text)
+            return
+        for instance in wanting:
+            instance.match(existing)
 
     def _reserve(self, key: Key) -> None:
         with self._lock:
@@ -192,4 +227,5 @@ class ConsumerInstances:
     def _tend(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
             self.tick()
+            self.match()
             self.expire()

@@ -13,10 +13,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from kafka_rest.errors import RestError
+from kafka_rest import errors
+from kafka_rest.errors import RestError, because
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
-from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.records import CommittedOffset, ConsumedRecord, Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,10 @@ log = logging.getLogger(__name__)
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
 IDLE_CARRY_COUNT = 100
+LEAST_SECONDS = 0.01
 
 Offsets = dict[TopicPartition, int]
+Stored = dict[TopicPartition, CommittedOffset]
 
 
 class Membership:
@@ -43,7 +46,7 @@ class Membership:
         self._about, self._revoked = about, revoked
         self.carried: deque[ConsumedRecord] = deque()
         self.owned: set[TopicPartition] = set()
-        self.assigned = False
+        self.assigned = self.joining = False
         self._paused = False
         self._trouble: KafkaError | None = None
         self._failure: RestError | None = None
@@ -59,12 +62,96 @@ class Membership:
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""
+        wanted = set(topics)
+        self.joining = True
+        self.carried = deque(record for record in self.carried if record.topic in wanted)
         self._consumer.subscribe(
             list(topics),
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
         )
+
+    def unsubscribe(self, deadline: Deadline) -> None:
+        """Leave the group, or give up what was assigned by hand; blocks until that is done."""
+        self.joining = False
+        self._consumer.unsubscribe()
+        # A revocation that came later would take what is assigned by hand meanwhile.
+        while self.assigned and self.owned and not deadline.expired:
+            self.poll(deadline.left())
+        self._consumer.unassign()
+        self._let_go(set(self.owned))
+        self.assigned = self._paused = False
+        self.carried.clear()
+
+    def assign(self, places: set[TopicPartition]) -> None:
+        """Take these partitions by hand; those that are owned already keep their position."""
+        gone, new = self.owned - places, places - self.owned
+        if gone:
+            self._consumer.incremental_unassign([KafkaTopicPartition(*place) for place in gone])
+            self._let_go(gone)
+        if new:
+            self._consumer.incremental_assign([KafkaTopicPartition(*place) for place in new])
+            self.owned |= new
+        self.assigned = True
+
+    def seek(self, place: TopicPartition, offset: int, by_hand: bool, deadline: Deadline) -> None:
+        """Read an owned partition from an offset on; blocks until librdkafka lets it be moved."""
+        self.carried = deque(record for record in self.carried if record.place != place)
+        target = KafkaTopicPartition(*place, offset)
+        if by_hand:
+            # A seek is refused until fetching has begun; this never is.
+            self._consumer.incremental_unassign([target])
+            self._consumer.incremental_assign([target])
+            return
+        while True:
+            try:
+                self._consumer.seek(target)
+                return
+            except KafkaException as failure:
+                error = error_of(failure)
+                if error.code() != KafkaError._STATE or deadline.expired:
+                    raise rest_error(error, self._about) from failure
+            self.serve(deadline.left())
+            self.carried = deque(record for record in self.carried if record.place != place)
+
+    def bounds(self, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
+        """The first offset of a partition and the one after its last."""
+        try:
+            found = self._consumer.get_watermark_offsets(
+                KafkaTopicPartition(*place), timeout=_seconds(deadline)
+            )
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), _about_place(place)) from failure
+        if found is None:
+            raise because(errors.KafkaRetriable, f"no answer in time ({_about_place(place)})")
+        return found
+
+    def offset_for_time(self, place: TopicPartition, ms: int, deadline: Deadline) -> int | None:
+        """The offset of the first record at or after a time; None where all are before it."""
+        asked = [KafkaTopicPartition(*place, ms)]
+        try:
+            (found,) = self._consumer.offsets_for_times(asked, timeout=_seconds(deadline))
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), _about_place(place)) from failure
+        if found.error is not None:
+            raise rest_error(found.error, _about_place(place))
+        return found.offset if found.offset >= 0 else None
+
+    def committed(
+        self, places: list[TopicPartition], deadline: Deadline
+    ) -> dict[TopicPartition, CommittedOffset]:
+        """What the group has stored for these partitions; those without an offset are left out."""
+        asked = [KafkaTopicPartition(*place) for place in places]
+        try:
+            found = self._consumer.committed(asked, timeout=_seconds(deadline))
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), self._about, self._trouble) from failure
+        return {
+            TopicPartition(p.topic, p.partition): CommittedOffset(p.offset, p.metadata or "")
+            for p in found
+            if p.error is None and p.offset >= 0
+        }
 
     def poll(self, timeout: float) -> None:
         """Serve the queue once, for a slice at the longest; what record comes is carried."""
@@ -90,7 +177,7 @@ class Membership:
 
     def put_back(self, records: list[ConsumedRecord]) -> None:
         """Carry records again, before all others, as far as their partitions are still owned."""
-        self.carried.extendleft(r for r in reversed(records) if _place(r) in self.owned)
+        self.carried.extendleft(r for r in reversed(records) if r.place in self.owned)
 
     @property
     def failed(self) -> bool:
@@ -113,17 +200,27 @@ class Membership:
             # The partition has just been taken away; its next owner reads from the last commit.
             log.info("offsets not stored %s reason=%s", self._about, error_of(failure).str())
 
-    def commit(self, offsets: Offsets, deadline: Deadline) -> None:
+    def commit(self, offsets: Stored, deadline: Deadline) -> None:
         """Commit offsets and wait for the answer. Raises: 50002/50003, and at the deadline.
 
         An asynchronous call whose answer is awaited: the synchronous one has no time-out.
         """
         self._answer = None
         try:
-            self._consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
-            self._await_answer(offsets, deadline)
+            self.commit_soon(offsets)
+            self._await_answer({place: kept.offset for place, kept in offsets.items()}, deadline)
         except KafkaException as failure:
             raise rest_error(error_of(failure), self._about, self._trouble) from failure
+
+    def commit_soon(self, offsets: Stored) -> None:
+        """Commit offsets without waiting; a failure is logged by librdkafka alone."""
+        self._consumer.commit(
+            offsets=[
+                KafkaTopicPartition(*place, kept.offset, kept.metadata)
+                for place, kept in offsets.items()
+            ],
+            asynchronous=True,
+        )
 
     def close(self) -> None:
         """Leave the group and free the client; may block as long as the broker lets it."""
@@ -167,11 +264,13 @@ class Membership:
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
-        gone = {TopicPartition(p.topic, p.partition) for p in partitions}
-        self.owned -= gone
-        self.carried = deque(record for record in self.carried if _place(record) not in gone)
-        self._revoked(gone)
+        self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
         log.info("partitions revoked %s count=%d", self._about, len(partitions))
+
+    def _let_go(self, gone: set[TopicPartition]) -> None:
+        self.owned -= gone
+        self.carried = deque(record for record in self.carried if record.place not in gone)
+        self._revoked(gone)
 
     def _on_commit(
         self, error: KafkaError | None, partitions: list[KafkaTopicPartition] | None
@@ -185,9 +284,14 @@ class Membership:
             self._trouble = error
 
 
-def _place(record: ConsumedRecord) -> TopicPartition:
-    return TopicPartition(record.topic, record.partition)
-
-
 def _kafka_offsets(offsets: Offsets) -> list[KafkaTopicPartition]:
     return [KafkaTopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
+
+
+def _seconds(deadline: Deadline) -> float:
+    # librdkafka takes 0 for "at once".
+    return max(LEAST_SECONDS, deadline.left())
+
+
+def _about_place(place: TopicPartition) -> str:
+    return f"topic {place.topic}, partition {place.partition}"

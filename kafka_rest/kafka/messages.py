@@ -3,7 +3,7 @@
 import logging
 from typing import Any, cast
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from kafka_rest.records import ConsumedRecord
 
@@ -15,4 +15,13 @@ def record_of(message: Message) -> ConsumedRecord:
     """The record in a message that is no error."""
     # Typed as optional, since the messages that stand for errors have none of these.
     sure = cast(Any, message)
-    return ConsumedRecord(sure.topic(), sure.partition(), sure.offset(), sure.key(), sure.value())
+    kind, timestamp = sure.timestamp()
+    return ConsumedRecord(
+        sure.topic(),
+        sure.partition(),
+        sure.offset(),
+        sure.key(),
+        sure.value(),
+        sure.headers(),
+        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+    )

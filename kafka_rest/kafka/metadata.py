@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import (
     AdminClient,
+    ConfigEntry,
     ConfigResource,
     ConfigSource,
+    OffsetSpec,
     PartitionMetadata,
     ResourceType,
     TopicMetadata,
@@ -22,8 +25,11 @@ from confluent_kafka.admin import (
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.failures import error_of, rest_error
-from kafka_rest.records import Clock, Deadline
+from kafka_rest.records import Clock, Deadline, TopicPartition
 
+# It has no types.
+_SPEC: Any = OffsetSpec
+_ENDS: tuple[Any, ...] = (_SPEC.earliest(), _SPEC.latest())
 CREATION_POLL_SECONDS = 0.05
 REFRESH_SECONDS = 1.0
 CACHED_TOPICS = 10_000
@@ -92,7 +98,7 @@ class ClusterMetadata:
         """The partitions of a topic, ascending. Raises: TopicNotFound."""
         found = self._topic(topic, deadline)
         if not found.partitions:
-            raise errors.TopicNotFound
+            raise errors.UnknownTopic
         return [_partition(found.partitions[number]) for number in sorted(found.partitions)]
 
     def partition(self, topic: str, partition: int, deadline: Deadline) -> Partition:
@@ -107,20 +113,32 @@ class ClusterMetadata:
 
         {} for none.
         """
-        resource = ConfigResource(ResourceType.TOPIC, topic)
+        source: Any = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        entries = self._describe(topic, deadline)
+        return {e.name: e.value for e in entries if e.source == source and e.value is not None}
+
+    def configs(self, topic: str, deadline: Deadline) -> dict[str, str | None]:
+        """All settings of a topic as they are in effect, sorted; None for secret ones."""
+        entries = sorted(self._describe(topic, deadline), key=lambda e: str(e.name))
+        return {e.name: None if e.is_sensitive else e.value for e in entries}
+
+    def offsets(self, topic: str, partition: int, deadline: Deadline) -> tuple[int, int]:
+        """The first offset of a partition, and the one that its next record gets.
+
+        Raises: TopicNotFound, PartitionNotFound.
+        """
+        self.partition(topic, partition, deadline)
+        place = KafkaTopicPartition(topic, partition)
+        asked = [
+            self._admin.list_offsets({place: spec}, request_timeout=self._bound(deadline))[place]
+            for spec in _ENDS
+        ]
         try:
-            future = self._admin.describe_configs([resource], request_timeout=self._bound(deadline))
-            entries = future[resource].result(timeout=self._bound(deadline) + 1)
+            first, end = (found.result(self._bound(deadline) + 1).offset for found in asked)
         except KafkaException as failure:
-            error = error_of(failure)
-            # The embedded broker cannot describe configs, and has no overrides either.
-            if error.code() == KafkaError._UNSUPPORTED_FEATURE:
-                return {}
-            raise rest_error(error, f"topic {topic}") from failure
-        source = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
-        return {
-            e.name: e.value for e in entries.values() if e.source == source and e.value is not None
-        }
+            about = f"topic {topic}, partition {partition}"
+            raise rest_error(error_of(failure), about) from failure
+        return first, end
 
     def require(self, topic: str, deadline: Deadline) -> int:
         """The number of partitions of an existing topic, at most `max_age_seconds` old.
@@ -145,6 +163,12 @@ class ClusterMetadata:
                 return known[0]
             raise
         return self._remember(topic, count)
+
+    def require_partition(self, place: TopicPartition, deadline: Deadline) -> None:
+        """Make sure that a partition exists. Raises: TopicNotFound, PartitionNotFound."""
+        count = self.require(place.topic, deadline)
+        if place.partition >= count:
+            raise because(errors.PartitionNotFound, f"Topic {place.topic} has {count} partitions.")
 
     def ensure_topic(self, topic: str, deadline: Deadline) -> int:
         """The number of partitions; a missing topic is created if the broker does so when asked for
@@ -172,6 +196,19 @@ class ClusterMetadata:
         """Ask Kafka again at the next look-up."""
         self._counts.pop(topic, None)
 
+    def _describe(self, topic: str, deadline: Deadline) -> list[ConfigEntry]:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        try:
+            future = self._admin.describe_configs([resource], request_timeout=self._bound(deadline))
+            entries = future[resource].result(timeout=self._bound(deadline) + 1)
+        except KafkaException as failure:
+            error = error_of(failure)
+            # The embedded broker cannot describe configs, and has none either.
+            if error.code() == KafkaError._UNSUPPORTED_FEATURE:
+                return []
+            raise rest_error(error, f"topic {topic}") from failure
+        return list(entries.values())
+
     def _remember(self, topic: str, count: int) -> int:
         if len(self._counts) >= CACHED_TOPICS:
             self._counts.clear()
@@ -180,7 +217,7 @@ class ClusterMetadata:
 
     def _topic(self, topic: str, deadline: Deadline) -> TopicMetadata:
         if not legal_topic(topic):
-            raise errors.TopicNotFound
+            raise errors.IllegalTopic
         found = self._ask(self._admin, topic, deadline)
         if found.error is not None and found.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
             return found
@@ -202,7 +239,7 @@ class ClusterMetadata:
     def _ask(self, client: AdminClient, topic: str, deadline: Deadline) -> TopicMetadata:
         found: TopicMetadata | None = self._list(deadline, topic, client).topics.get(topic)
         if found is None:
-            raise errors.TopicNotFound
+            raise errors.UnknownTopic
         return found
 
     def _list(self, deadline: Deadline, topic: str | None, client: AdminClient) -> Any:

@@ -131,14 +131,17 @@ class SharedProducer:
         """
         batch = DeliveryBatch(len(records), done, lambda: self.trouble)
         produce, topic, deliver = self._producer.produce, target.topic, batch.on_delivery
-        for index, (key, value, own_partition) in enumerate(records):
-            partition = own_partition if target.partition is None else target.partition
+        for index, (key, value, own_partition, headers, timestamp) in enumerate(records):
+            partition = target.partition if own_partition is None else own_partition
             if partition is None:
                 partition = ANY_PARTITION
             elif partition >= target.partition_count:
                 batch.fail(index, _no_such_partition(target))
                 continue
             hand_over = partial(produce, topic, value, key, partition, partial(deliver, index))
+            if headers is not None or timestamp is not None:
+                # 0 is "now" for librdkafka.
+                hand_over = partial(hand_over, headers=headers, timestamp=timestamp or 0)
             try:
                 hand_over()
             except (BufferError, KafkaException) as failure:

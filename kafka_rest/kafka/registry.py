@@ -41,6 +41,7 @@ class FlowLimits(NamedTuple):
     block_seconds: float
     metadata_seconds: float
     read_seconds: float
+    longest_read_seconds: float
     read_bytes: int
     join_seconds: float
     commit_seconds: float
@@ -76,6 +77,7 @@ class ClientRegistry:
             block_seconds=config.block_seconds(settings),
             metadata_seconds=settings[s.METADATA_TIMEOUT_MS] / 1000,
             read_seconds=settings[s.CONSUMER_REQUEST_TIMEOUT_MS] / 1000,
+            longest_read_seconds=s.longest_read_seconds(settings),
             read_bytes=settings[s.CONSUMER_REQUEST_MAX_BYTES],
             join_seconds=settings[s.CONSUMER_JOIN_TIMEOUT_MS] / 1000,
             commit_seconds=settings[s.CONSUMER_COMMIT_TIMEOUT_MS] / 1000,
@@ -119,7 +121,10 @@ class ClientRegistry:
                 count=self.settings[s.CONSUMER_INSTANCES_MAX],
                 idle_seconds=self.settings[s.CONSUMER_INSTANCE_TIMEOUT_MS] / 1000,
                 close_seconds=CLOSE_INSTANCE_SECONDS,
+                match_seconds=config.match_seconds(self.settings),
             ),
+            # Looked up when a pattern wants it, not now: that would open a connection.
+            lambda deadline: self.metadata.topics(deadline),
         )
 
     metadata = _Lazy(_metadata)

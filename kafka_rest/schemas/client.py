@@ -49,15 +49,14 @@ class SchemaRegistryClient:
 
     def schema_by_id(self, schema_id: int, deadline: Deadline) -> Mapping[str, Any]:
         """The registered schema: `schema`, and `schemaType` and `references` where it has them."""
-        return self._call(
-            "GET", f"/schemas/ids/{schema_id}", None, deadline, f"lookup of id {schema_id}"
-        )
+        about = f"lookup of id {schema_id}"
+        return _object(self._call("GET", f"/schemas/ids/{schema_id}", None, deadline, about), about)
 
     def version(self, subject: str, version: int | str, deadline: Deadline) -> Mapping[str, Any]:
         """One version of a subject, `latest` included: `id`, `schema`, ..."""
         path = f"/subjects/{quote(subject, safe='')}/versions/{version}"
         about = f"lookup of version {version} of subject {subject}"
-        return self._call("GET", path, None, deadline, about)
+        return _object(self._call("GET", path, None, deadline, about), about)
 
     def register(
         self,
@@ -78,10 +77,19 @@ class SchemaRegistryClient:
             ]
         path = f"/subjects/{quote(subject, safe='')}/versions"
         about = f"registration under subject {subject}"
-        schema_id = self._call("POST", path, body, deadline, about).get("id")
+        answer = self._call("POST", path, body, deadline, about)
+        schema_id = _object(answer, about).get("id")
         if not isinstance(schema_id, int):
             raise because(SchemaRegistryFailure, f"({about}): the answer holds no id.")
         return schema_id
+
+    def subjects_of(self, schema_id: int, deadline: Deadline) -> frozenset[str]:
+        """The subjects under which a schema is registered."""
+        about = f"lookup of the subjects of id {schema_id}"
+        found = self._call("GET", f"/schemas/ids/{schema_id}/versions", None, deadline, about)
+        if not isinstance(found, list):
+            raise because(SchemaRegistryFailure, f"({about}): the answer is not a JSON array.")
+        return frozenset(str(place.get("subject")) for place in found if isinstance(place, dict))
 
     def close(self) -> None:
         """Close all connections."""
@@ -90,9 +98,7 @@ class SchemaRegistryClient:
         for session in sessions:
             session.close()
 
-    def _call(
-        self, method: str, path: str, body: Any, deadline: Deadline, about: str
-    ) -> Mapping[str, Any]:
+    def _call(self, method: str, path: str, body: Any, deadline: Deadline, about: str) -> Any:
         failures: list[str] = []
         count = len(self._urls)
         for number in range(count):
@@ -132,7 +138,7 @@ class SchemaRegistryClient:
         return session
 
 
-def _content(answer: requests.Response, about: str) -> Mapping[str, Any]:
+def _content(answer: requests.Response, about: str) -> Any:
     try:
         content = answer.json()
     except ValueError:
@@ -148,6 +154,12 @@ def _content(answer: requests.Response, about: str) -> Mapping[str, Any]:
             SchemaRegistryFailure,
             f"({about}): the schema registry answered {code}: {str(text)[:TEXT_LIMIT]}",
         )
+    if content is None:
+        raise because(SchemaRegistryFailure, f"({about}): the answer is not JSON.")
+    return content
+
+
+def _object(content: Any, about: str) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise because(SchemaRegistryFailure, f"({about}): the answer is not a JSON object.")
     return content

@@ -89,6 +89,7 @@ class SchemaResolver:
         # Registration is per subject: a text that one subject has is new to the next.
         self._by_text: _Flights[Schema] = _Flights(cache_size)
         self._unknown: OrderedDict[int, tuple[float, RestError]] = OrderedDict()
+        self._in_subject: set[tuple[str, int]] = set()
         self._cache_size = cache_size
 
     def by_id(self, schema_id: int, deadline: Deadline) -> Schema:
@@ -120,6 +121,20 @@ class SchemaResolver:
             return Schema(schema_id, schema_type, text, self._resolved(references, deadline))
 
         return self._by_text.get(key, register, deadline)
+
+    def require_in_subject(self, subject: str, schema: Schema, deadline: Deadline) -> None:
+        """Make sure that a schema is registered under a subject. Raises: SchemaRegistryFailure."""
+        key = (subject, schema.schema_id)
+        if key in self._in_subject:
+            return
+        if subject not in self._client.subjects_of(schema.schema_id, deadline):
+            raise because(
+                SchemaRegistryFailure,
+                f"(lookup of id {schema.schema_id} under subject {subject}): it is not there.",
+            )
+        if len(self._in_subject) >= self._cache_size:
+            self._in_subject.clear()
+        self._in_subject.add(key)
 
     @property
     def calls(self) -> int:

@@ -119,7 +119,7 @@ class Server:
         self._clients = clients
         app = create_app(self.settings, clients)
         limits = clients.limits
-        longest = max(limits.join_seconds + limits.read_seconds, limits.commit_seconds)
+        longest = max(limits.join_seconds + limits.longest_read_seconds, limits.commit_seconds)
         place = Place(
             self._slot,
             clients.slots,

@@ -3,7 +3,7 @@
 The rows stand in `table`; this package also makes every document about them.
 """
 
-from kafka_rest.settings.derived import listeners, long_polls_max, pinned_port
+from kafka_rest.settings.derived import listeners, long_polls_max, longest_read_seconds, pinned_port
 from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
 from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
 from kafka_rest.settings.types import Listener, Setting
@@ -17,6 +17,7 @@ __all__ = [
     "listeners",
     "load",
     "long_polls_max",
+    "longest_read_seconds",
     "pinned_port",
     "warnings",
 ]

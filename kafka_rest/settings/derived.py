@@ -21,6 +21,12 @@ def pinned_port(settings: "Settings", slot: int) -> int:
     return listeners(settings)[0].port + 1 + slot
 
 
+def longest_read_seconds(settings: "Settings") -> float:
+    """The longest wait of a read that a client may ask for."""
+    own = settings[t.CONSUMER_REQUEST_TIMEOUT_MS]
+    return max(own, settings[t.CONSUMER_REQUEST_TIMEOUT_MAX_MS]) / 1000
+
+
 def lane_threads(settings: "Settings") -> int:
     """The threads of the smaller of a worker's two lanes."""
     return min(settings[t.SERVER_THREADS], settings[t.SERVER_FORWARD_THREADS])

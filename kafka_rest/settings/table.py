@@ -169,6 +169,13 @@ REQUEST_MAX_BYTES = _ours(
     "67108864",
     "Largest request body; a larger one is answered 413.",
 )
+API_V1_ENABLE = _ours(
+    "api.v1.enable",
+    t.boolean,
+    "true",
+    "Serve API v1; without it, a request that names no version is one of v2.",
+)
+API_V2_ENABLE = _row("api.v2.enable", t.boolean, "true", "Serve API v2.")
 DEBUG = _row("debug", t.boolean, "false", "Put exceptions and their stacks into error messages.")
 REQUEST_LOGGER_NAME = _row(
     "request.logger.name", t.text, "io.confluent.rest-utils.requests", "The access log's logger."
@@ -233,6 +240,18 @@ CONSUMER_REQUEST_TIMEOUT_MS = _row(
     "1000",
     "How long a read waits for its first record.",
     importance="medium",
+)
+CONSUMER_REQUEST_TIMEOUT_MAX_MS = _ours(
+    "consumer.request.timeout.max.ms",
+    t.integer(0),
+    "30000",
+    "The longest wait that a client may ask for, with `timeout` or when it makes an instance.",
+)
+FETCH_MIN_BYTES = _row(
+    "fetch.min.bytes",
+    t.integer(-1, 10_000_000),
+    "-1",
+    "A v2 read waits for more bytes than this; -1 and 0: it answers with its first record.",
 )
 CONSUMER_REQUEST_MAX_BYTES = _row(
     "consumer.request.max.bytes",

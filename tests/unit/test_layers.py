@@ -25,6 +25,7 @@ LAYERS: dict[str, float] = {
 OWNERS: dict[str, set[str]] = {
     "confluent_kafka": {"kafka", "devstack"},
     "requests": {"schemas"},
+    "re2": {"kafka"},
     "avro": {"formats", "devstack"},
     "fastavro": {"formats"},
     "msgspec": {"formats", "api", "server"},

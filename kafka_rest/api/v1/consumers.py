@@ -2,6 +2,7 @@
 
 import re
 
+from kafka_rest.api.consumers import auto_commit, instance_name, require_format
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
 from kafka_rest.api.request import Call, partition_number
@@ -15,7 +16,6 @@ from kafka_rest.records import Deadline
 
 OFFSET_RESETS = ("smallest", "largest")
 _GROUP = re.compile(r"[A-Za-z0-9._-]+\Z")
-_TRUTH = {"true": True, "false": False}
 UNLIMITED = -1
 
 
@@ -36,12 +36,20 @@ def create_instance(call: Call, group: str) -> Answer:
 def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer:
     """Read from a topic, to which the first read subscribes the instance for life."""
     max_bytes = call.query_long("max_bytes", UNLIMITED)
-    request = consume.ReadRequest(
-        group, instance, call.format_name, max_bytes if max_bytes > 0 else None, shapes.record
-    )
-    limits = call.clients.limits
-    deadline = Deadline(limits.join_seconds + limits.read_seconds)
-    return Answer(json_list(consume.read_topic(call.clients, request, topic, deadline)))
+    found = call.clients.instances.get(group, instance)
+    require_format(found, call.format_name)
+    request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.record)
+    return Answer(json_list(consume.read_topic(call.clients, found, request, topic)))
+
+
+@endpoint(
+    "consumer.commit", "POST", "/consumers/<group>/instances/<instance>/offsets", offers.CONSUMERS
+)
+def commit_offsets(call: Call, group: str, instance: str) -> Answer:
+    """Commit what the instance has returned to its client; a body is not looked at."""
+    deadline = Deadline(call.clients.limits.commit_seconds)
+    found = call.clients.instances.get(group, instance)
+    return to_json(shapes.committed(found.commit(deadline)))
 
 
 @endpoint(
@@ -70,17 +78,12 @@ def _description(call: Call, group: str, options: ConsumerOptions) -> InstanceDe
             "the group is illegal, it contains a character other than ASCII alphanumerics, "
             "'.', '_' and '-'.",
         )
-    if options.name is not None and (not options.name or "/" in options.name):
-        raise Unprocessable(
-            "name: an instance name may not be empty or contain a slash, it would not fit "
-            "into a URL."
-        )
     return InstanceDescription(
         group=group,
-        name=options.name or "",
+        name=instance_name(options),
         embedded_format=_format(options),
         auto_offset_reset=_offset_reset(call, options),
-        auto_commit=_auto_commit(call, options),
+        auto_commit=auto_commit(call, options, otherwise=False),
     )
 
 
@@ -101,15 +104,3 @@ def _offset_reset(call: Call, options: ConsumerOptions) -> str:
             f"Wrong value {value[:40]} of auto.offset.reset; valid values are smallest and largest",
         )
     return value
-
-
-def _auto_commit(call: Call, options: ConsumerOptions) -> bool:
-    value = options.auto_commit_enable
-    if value is None:
-        return config.default_auto_commit(call.settings)
-    if value not in _TRUTH:
-        raise because(
-            InvalidConsumerConfig,
-            f"Wrong value {value[:40]} of auto.commit.enable; valid values are true and false",
-        )
-    return _TRUTH[value]

@@ -1,5 +1,6 @@
 """The JSON shapes of v1 answers. Nulls are always written."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from kafka_rest.api.response import encode
@@ -13,8 +14,8 @@ def brokers(ids: list[int]) -> Any:
     return {"brokers": ids}
 
 
-def topic(name: str, configs: dict[str, str], partitions: list[Partition]) -> Any:
-    """One topic with its overrides and partitions."""
+def topic(name: str, configs: Mapping[str, str | None], partitions: list[Partition]) -> Any:
+    """One topic with its settings and partitions."""
     return {"name": name, "configs": configs, "partitions": [partition(p) for p in partitions]}
 
 

@@ -95,7 +95,8 @@ def test_binary_is_strict(text: str) -> None:
         ("-0", "0"),
         ("-0.0", "-0.0"),
         ('["-0",-0,-0.5,-01e1]'.replace("-01e1", "-1e1"), '["-0",0,-0.5,-1e1]'),
-        ('"a\\u0041/ü😀"', '"a\\u0041/ü😀"'),
+        ('"a\\u0041/ü😀"', '"aA/ü😀"'),
+        ('{"\\u00e9":"\\/\\n\\"\\ud83d\\ude00"}', '{"é":"/\\n\\"😀"}'),
     ],
 )
 def test_json_is_stored_compact_with_its_own_numbers(text: str, stored: str) -> None:

@@ -75,10 +75,10 @@ def test_more_specific_prefix_wins() -> None:
 
 
 def test_keys_without_a_prefix_reach_the_clients_that_know_them() -> None:
-    both = ("compression.type=gzip", "fetch.min.bytes=5", "unheard.of=1")
+    both = ("compression.type=gzip", "fetch.max.wait.ms=5", "unheard.of=1")
     assert producer(*both)["compression.type"] == "gzip"
-    assert "fetch.min.bytes" not in producer(*both)
-    assert consumer(*both)["fetch.min.bytes"] == "5"
+    assert "fetch.wait.max.ms" not in producer(*both)
+    assert consumer(*both)["fetch.wait.max.ms"] == "5"
     assert "unheard.of" not in producer(*both)
     assert config.translation_warnings(settings(*both)) == []
 
@@ -167,7 +167,7 @@ def test_max_block_ms_bounds_the_wait_for_a_topic_and_for_room() -> None:
 def test_server_defaults_for_consumers_that_say_nothing() -> None:
     assert config.default_offset_reset(settings()) == "largest"
     assert config.default_offset_reset(settings("auto.offset.reset=smallest")) == "smallest"
-    assert config.default_auto_commit(settings()) is False
+    assert config.default_auto_commit(settings()) is None
     for given in ("auto.commit.enable=true", "consumer.enable.auto.commit=TRUE"):
         assert config.default_auto_commit(settings(given)) is True
 

@@ -23,8 +23,10 @@ class Bench:
         self.consumers: list[FakeConsumer] = []
         self.making = threading.Event()
         self.making.set()
-        limits = InstanceLimits(count=3, idle_seconds=IDLE_SECONDS, close_seconds=1.0)
-        self.instances = ConsumerInstances(self._make, limits, self.clock)
+        limits = InstanceLimits(
+            count=3, idle_seconds=IDLE_SECONDS, close_seconds=1.0, match_seconds=30.0
+        )
+        self.instances = ConsumerInstances(self._make, limits, lambda _: [], self.clock)
 
     def _make(self, description: InstanceDescription) -> ConsumerInstance:
         self.making.wait(5)

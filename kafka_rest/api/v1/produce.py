@@ -1,0 +1,26 @@
+"""Views that produce, to a topic and to a partition, as in v1."""
+
+from kafka_rest.api.endpoints import endpoint
+from kafka_rest.api.envelopes import partition_records, topic_records
+from kafka_rest.api.produce import produced
+from kafka_rest.api.request import Call, partition_number
+from kafka_rest.api.response import Answer
+from kafka_rest.api.v1 import offers, shapes
+
+
+@endpoint("topic.produce", "POST", "/topics/<topic>", offers.PRODUCE_TO_TOPIC)
+def produce_to_topic(call: Call, topic: str) -> Answer:
+    """Produce records; each may name its partition."""
+    return Answer(shapes.produced(produced(call, topic, None, topic_records(call.body()))))
+
+
+@endpoint(
+    "partition.produce",
+    "POST",
+    "/topics/<topic>/partitions/<partition>",
+    offers.PRODUCE_TO_PARTITION,
+)
+def produce_to_partition(call: Call, topic: str, partition: str) -> Answer:
+    """Produce records to one partition."""
+    number = partition_number(partition)
+    return Answer(shapes.produced(produced(call, topic, number, partition_records(call.body()))))

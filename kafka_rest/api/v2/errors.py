@@ -1,0 +1,22 @@
+"""Where v2 answers a failure with another code than v1: the table of them."""
+
+from kafka_rest import errors
+from kafka_rest.errors import RestError, because
+
+_IN_V2: dict[type[RestError], type[RestError]] = {
+    errors.ConversionFailed: errors.BadRequest,
+    errors.IllegalTopic: errors.InvalidRequest,
+    errors.InvalidBase64: errors.BadRequest,
+    errors.SchemaRegistryFailure: errors.SerializationFailed,
+    errors.Undecodable: errors.DeserializationFailed,
+    errors.UnknownTopic: errors.TopicNotHosted,
+    errors.WrongType: errors.BadRequest,
+}
+
+
+def in_v2(error: RestError) -> RestError:
+    """The error as v2 answers it."""
+    kind = _IN_V2.get(type(error))
+    if kind is None:
+        return error
+    return because(kind, error.cause or error.text)

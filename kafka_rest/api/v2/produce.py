@@ -1,0 +1,28 @@
+"""Views that produce, to a topic and to a partition, as in v2."""
+
+from kafka_rest.api.endpoints import endpoint
+from kafka_rest.api.produce import produced
+from kafka_rest.api.request import Call, partition_number
+from kafka_rest.api.response import Answer
+from kafka_rest.api.v1 import shapes
+from kafka_rest.api.v2 import offers
+from kafka_rest.api.v2.envelopes import included, produce_records
+from kafka_rest.api.v2.shapes import produced_status
+
+
+@endpoint("topic.produce", "POST", "/topics/<topic>", offers.PRODUCE)
+def produce_to_topic(call: Call, topic: str) -> Answer:
+    """Produce records; each may name its partition."""
+    return _produce(call, topic, None)
+
+
+@endpoint("partition.produce", "POST", "/topics/<topic>/partitions/<partition>", offers.PRODUCE)
+def produce_to_partition(call: Call, topic: str, partition: str) -> Answer:
+    """Produce records to one partition, as far as they do not name another."""
+    return _produce(call, topic, partition_number(partition))
+
+
+def _produce(call: Call, topic: str, partition: int | None) -> Answer:
+    body = produce_records(call.body(), included(call))
+    result = produced(call, topic, partition, body, v2_rules=True)
+    return Answer(shapes.produced(result), produced_status(result))
