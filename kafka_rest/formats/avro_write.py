@@ -122,12 +122,7 @@ class _Compiler(avro_schema.Compiler[Write]):
                 unknown = next(key for key in value if key not in dict(fields))
                 raise Refused("Expected record-end. Got FIELD_NAME").under(unknown)
 
-        aliases = {
-            alias: field.name
-            for field in schema.fields
-            for alias in field.props.get("aliases") or ()
-        }
-        return _renaming(aliases, write) if aliases else write
+        return write
 
     def _array(self, schema: Any) -> Write:
         write_item = self.compile(schema.items)
@@ -307,17 +302,3 @@ _Compiler.simple = {
     "string": _string,
     "bytes": _bytes,
 }
-
-
-def _renaming(aliases: dict[str, str], write: Write) -> Write:
-    """Writes a record whose fields may go by their aliases."""
-
-    def renamed(value: Any, out: bytearray) -> None:
-        if type(value) is dict and not aliases.keys().isdisjoint(value):
-            value = {
-                key if aliases.get(key) in value else aliases.get(key, key): inner
-                for key, inner in value.items()
-            }
-        write(value, out)
-
-    return renamed

@@ -74,12 +74,14 @@ class Membership:
 
     def unsubscribe(self, deadline: Deadline) -> None:
         """Leave the group, or give up what was assigned by hand; blocks until that is done."""
+        if self.joining:
+            self._consumer.unsubscribe()
+            # A revocation that came later would take what is assigned by hand meanwhile.
+            while self.owned and not deadline.expired:
+                self.poll(deadline.left())
+        elif self.owned:
+            self._consumer.unassign()
         self.joining = False
-        self._consumer.unsubscribe()
-        # A revocation that came later would take what is assigned by hand meanwhile.
-        while self.assigned and self.owned and not deadline.expired:
-            self.poll(deadline.left())
-        self._consumer.unassign()
         self._let_go(set(self.owned))
         self.assigned = self._paused = False
         self.carried.clear()
