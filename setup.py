@@ -10,6 +10,8 @@ REQUIRES = [
     "marshmallow>=4.4,<5",  # checks the small envelopes and names the wrong field
     "avro>=1.12.1,<2",  # parses and validates Avro schemas
     "google-re2>=1.1.20251105,<2",  # patterns of topics, in linear time whatever a client sends
+    "jsonschema>=4.26,<5",  # validates JSON by a schema
+    "rfc3339-validator>=0.1.4,<0.2",  # what jsonschema needs to check a date-time
     "requests>=2.34,<3",  # talks to the schema registry
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)
@@ -26,6 +28,7 @@ DEV = [
     "mypy>=2.4,<3",  # types, strict
     "pytest>=9.2,<10",  # the tests
     "ruff>=0.17,<0.18",  # lint and format
+    "types-jsonschema>=4.26,<5",  # types of jsonschema for mypy
     "types-requests>=2.33,<3",  # types of requests for mypy
 ]
 

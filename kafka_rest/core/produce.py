@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.formats.embedded import ConversionError, EmbeddedFormat, Encoder, SchemaError
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    EmbeddedFormat,
+    Encoder,
+    SchemaError,
+    SchemaRefused,
+)
 from kafka_rest.kafka.producers import DeliveryBatch, Target
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import (
@@ -159,7 +165,9 @@ def _encoder(
         schema = _registered(clients, request, side, embedded.schema_type, deadline)
         return schema.schema_id, embedded.encoder(schema)
     except SchemaError as error:
-        raise because(errors.InvalidSchema, str(error)) from error
+        refused = isinstance(error, SchemaRefused)
+        kind = errors.SerializationFailed if refused else errors.InvalidSchema
+        raise because(kind, str(error)) from error
 
 
 def _registered(

@@ -4,9 +4,15 @@ To add a format, write a module with an `EmbeddedFormat` and add a row to `FORMA
 fetching schemas: a format that needs one is handed it.
 """
 
-from kafka_rest.formats import avro, binary, json
+from kafka_rest.formats import avro, binary, json, jsonschema, string
 from kafka_rest.formats.embedded import EmbeddedFormat
 
-_ALL: tuple[EmbeddedFormat, ...] = (binary.Binary(), json.Json(), avro.Avro())
+_ALL: tuple[EmbeddedFormat, ...] = (
+    binary.Binary(),
+    json.Json(),
+    avro.Avro(),
+    jsonschema.JsonSchema(),
+    string.String(),
+)
 
 FORMATS: dict[str, EmbeddedFormat] = {embedded.name: embedded for embedded in _ALL}

@@ -34,6 +34,10 @@ class SchemaError(ValueError):
     """A schema text that does not compile; `str()` is a sentence for the client."""
 
 
+class SchemaRefused(SchemaError):
+    """A schema text that can be read but is of no use, which a schema registry would refuse."""
+
+
 FindSchema = Callable[[int], Schema]
 """Looks a schema up by its id; raises a RestError when the schema registry cannot give it."""
 

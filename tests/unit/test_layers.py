@@ -27,6 +27,8 @@ OWNERS: dict[str, set[str]] = {
     "requests": {"schemas"},
     "re2": {"kafka"},
     "avro": {"formats", "devstack"},
+    "jsonschema": {"formats"},
+    "referencing": {"formats"},
     "fastavro": {"formats"},
     "msgspec": {"formats", "api", "server"},
     "flask": {"api", "app", "devstack"},

@@ -1,0 +1,165 @@
+"""The embedded format jsonschema: JSON validated by a schema, in the schema registry's envelope."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+import msgspec
+from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend, validator_for
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT7
+
+from kafka_rest.errors import BadRequest, RestError, because
+from kafka_rest.formats import envelope
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    Encoder,
+    FindSchema,
+    SchemaError,
+    SchemaRefused,
+)
+from kafka_rest.formats.json import Json, compact
+from kafka_rest.records import Schema
+
+SCHEMA_TYPE = "JSON"
+COMPILED_SCHEMAS = 1000
+REASON_LENGTH = 200
+
+_JSON = Json()
+
+
+def _whole(_checker: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# It has no types.
+_extended: Any = extend
+
+
+def _strict(draft: Any) -> Any:
+    """A draft up to 7, for which 2.0 is no integer (reference behaviour)."""
+    return _extended(draft, type_checker=draft.TYPE_CHECKER.redefine("integer", _whole))
+
+
+_DRAFTS: dict[Any, Any] = {
+    draft: _strict(draft)
+    for draft in (
+        jsonschema.Draft3Validator,
+        jsonschema.Draft4Validator,
+        jsonschema.Draft6Validator,
+        jsonschema.Draft7Validator,
+    )
+}
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _validator(schema: Schema) -> Validator | None:
+    """The compiled validator; None for a text that restricts nothing. Raises: SchemaError."""
+    contents = _contents(schema.text, "the schema")
+    if not isinstance(contents, dict | bool):
+        # A number or a list is no schema by any draft, yet is taken (reference behaviour).
+        return None
+    draft: Any = validator_for(contents, default=jsonschema.Draft7Validator)
+    try:
+        draft.check_schema(contents)
+        registry: Any = Registry().with_resources(
+            (r.name, Resource.from_contents(_contents(r.text, r.name), DRAFT7))
+            for r in schema.references
+        )
+        own = Resource.from_contents(contents, DRAFT7)
+        _require_references(registry.resolver_with_root(own), own)
+    except jsonschema.SchemaError as error:
+        raise SchemaRefused(f"{_path(error)}: {_reason(error)}") from error
+    except Unresolvable as error:
+        raise SchemaRefused(f"the reference {str(error.ref)[:80]} leads nowhere") from error
+    except (RecursionError, ValueError) as error:
+        raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
+    made: Any = _DRAFTS.get(draft, draft)
+    compiled: Validator = made(contents, registry=registry, format_checker=draft.FORMAT_CHECKER)
+    return compiled
+
+
+def _contents(text: str, name: str) -> Any:
+    if text.strip() in ("", "null"):
+        raise SchemaRefused(f"{name} is empty")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise SchemaError(f"{name} is not JSON: {error}") from error
+
+
+def _require_references(resolver: Any, resource: Any) -> None:
+    """Look every reference up: one that leads nowhere would fail only when a value gets there."""
+    contents = resource.contents
+    reference = contents.get("$ref") if isinstance(contents, dict) else None
+    if isinstance(reference, str):
+        resolver.lookup(reference)
+    for inner in resource.subresources():
+        _require_references(resolver.in_subresource(inner), inner)
+
+
+def _path(error: Any) -> str:
+    return "/".join(["#", *map(str, error.absolute_path)])[:REASON_LENGTH]
+
+
+def _reason(error: Any) -> str:
+    """What is wrong, without the whole value, which the message repeats."""
+    text = str(error.message)
+    return text if len(text) <= REASON_LENGTH else f"it does not satisfy {error.validator}"
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _encoder(schema: Schema) -> Encoder:
+    check = _checker(_validator(schema))
+    header = envelope.header(schema.schema_id)
+
+    def encode(text: bytes) -> bytes:
+        check(text)
+        return header + compact(text)
+
+    return Encoder(encode)
+
+
+def _checker(validator: Validator | None) -> Callable[[bytes], None]:
+    def check(text: bytes) -> None:
+        if validator is None:
+            return
+        try:
+            error: ValidationError | None = next(
+                validator.iter_errors(msgspec.json.decode(text)), None
+            )
+        except (msgspec.DecodeError, RecursionError, Unresolvable) as failure:
+            raise ConversionError(f"#: {str(failure)[:REASON_LENGTH]}") from failure
+        if error is not None:
+            raise ConversionError(f"{_path(error)}: {_reason(error)}")
+
+    return check
+
+
+class JsonSchema:
+    """JSON by a schema."""
+
+    name = "jsonschema"
+    schema_type: str | None = SCHEMA_TYPE
+
+    def check(self, schema: Schema) -> None:
+        """Compile a schema before it is registered. Raises: SchemaError."""
+        _validator(schema)
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The encoder of a registered schema, which validates. Raises: SchemaError."""
+        assert schema is not None, "jsonschema needs a schema"
+        return _encoder(schema)
+
+    def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
+        """The JSON text of a stored value, which is not validated. Raises: DecodeError."""
+        find_schema(envelope.schema_id_of(data, "JSON Schema"))
+        return _JSON.decode(data[envelope.HEADER_BYTES :], find_schema)
+
+    def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
+        """The error of a request whose record does not fit its schema."""
+        return because(BadRequest, f"{error} (records[{index}].{side})")
