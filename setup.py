@@ -12,6 +12,8 @@ REQUIRES = [
     "google-re2>=1.1.20251105,<2",  # patterns of topics, in linear time whatever a client sends
     "jsonschema>=4.26,<5",  # validates JSON by a schema
     "rfc3339-validator>=0.1.4,<0.2",  # what jsonschema needs to check a date-time
+    "protobuf>=5.27.2,<5.28",  # protobuf messages and their JSON; the range is protoxy's
+    "protoxy>=0.7.2,<0.8",  # compiles protobuf schemas in process, with errors that name the place
     "requests>=2.34,<3",  # talks to the schema registry
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)
@@ -29,6 +31,7 @@ DEV = [
     "pytest>=9.2,<10",  # the tests
     "ruff>=0.17,<0.18",  # lint and format
     "types-jsonschema>=4.26,<5",  # types of jsonschema for mypy
+    "types-protobuf>=5.27,<5.28",  # types of protobuf for mypy
     "types-requests>=2.33,<3",  # types of requests for mypy
 ]
 

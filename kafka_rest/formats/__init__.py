@@ -4,7 +4,7 @@ To add a format, write a module with an `EmbeddedFormat` and add a row to `FORMA
 fetching schemas: a format that needs one is handed it.
 """
 
-from kafka_rest.formats import avro, binary, json, jsonschema, string
+from kafka_rest.formats import avro, binary, json, jsonschema, protobuf, string
 from kafka_rest.formats.embedded import EmbeddedFormat
 
 _ALL: tuple[EmbeddedFormat, ...] = (
@@ -12,6 +12,7 @@ _ALL: tuple[EmbeddedFormat, ...] = (
     json.Json(),
     avro.Avro(),
     jsonschema.JsonSchema(),
+    protobuf.Protobuf(),
     string.String(),
 )
 

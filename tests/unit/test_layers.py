@@ -27,6 +27,8 @@ OWNERS: dict[str, set[str]] = {
     "requests": {"schemas"},
     "re2": {"kafka"},
     "avro": {"formats", "devstack"},
+    "google": {"formats"},
+    "protoxy": {"formats"},
     "jsonschema": {"formats"},
     "referencing": {"formats"},
     "fastavro": {"formats"},

@@ -1,0 +1,139 @@
+"""The embedded format protobuf: the canonical JSON of messages, the schema registry's envelope in
+Kafka.
+
+Behind the envelope's header stand the message's place in the schema, as a list of indexes, and its
+bytes. The first message of a schema is written; any is read.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError as BrokenMessage
+from google.protobuf.message import EncodeError
+
+from kafka_rest.errors import BadRequest, RestError, because
+from kafka_rest.formats import envelope
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    DecodeError,
+    Encoder,
+    FindSchema,
+    SchemaError,
+)
+from kafka_rest.formats.protobuf_json import lenient
+from kafka_rest.formats.protobuf_schema import compiled
+from kafka_rest.records import Schema
+
+SCHEMA_TYPE = "PROTOBUF"
+COMPILED_SCHEMAS = 1000
+REASON_LENGTH = 300
+MOST_INDEXES = 100
+# The list of one index, 0, is written as one zero byte.
+_FIRST_MESSAGE = b"\0"
+# What the library's mapping raises for values that it does not expect, beside its own error.
+_REFUSALS = (
+    json_format.Error,
+    EncodeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+)
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _encoder(schema: Schema) -> Encoder:
+    found = compiled(schema)
+    make, pool = found.first, found.pool
+    header = envelope.header(schema.schema_id) + _FIRST_MESSAGE
+
+    def encode(text: bytes) -> bytes:
+        message = make()
+        try:
+            value = msgspec.json.decode(text)
+            if not isinstance(value, dict):
+                raise ConversionError("Expect message object")
+            json_format.ParseDict(lenient(make.DESCRIPTOR, value), message, descriptor_pool=pool)
+            if not message.IsInitialized():
+                missing = ", ".join(message.FindInitializationErrors())
+                raise ConversionError(f"required fields are missing: {missing}")
+            stored: bytes = header + message.SerializeToString()
+            return stored
+        except ConversionError:
+            raise
+        except (*_REFUSALS, msgspec.DecodeError) as error:
+            raise ConversionError(str(error)[:REASON_LENGTH]) from error
+
+    return Encoder(encode)
+
+
+def _indexes(data: bytes) -> tuple[tuple[int, ...], int]:
+    """The place of the message, and where its bytes begin. Raises: DecodeError."""
+    count, at = _varint(data, envelope.HEADER_BYTES)
+    if not count:
+        return (0,), at
+    if not 0 < count <= MOST_INDEXES:
+        raise DecodeError("its list of message indexes is broken")
+    place = []
+    for _ in range(count):
+        index, at = _varint(data, at)
+        place.append(index)
+    return tuple(place), at
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A zigzag number and where the next byte is. Raises: DecodeError."""
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7
+    raise DecodeError("its list of message indexes is broken")
+
+
+class Protobuf:
+    """Protobuf through a schema registry."""
+
+    name = "protobuf"
+    schema_type: str | None = SCHEMA_TYPE
+
+    def check(self, schema: Schema) -> None:
+        """Compile a schema before it is registered. Raises: SchemaError."""
+        compiled(schema)
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The encoder of a registered schema's first message. Raises: SchemaError."""
+        assert schema is not None, "protobuf needs a schema"
+        return _encoder(schema)
+
+    def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
+        """The JSON text of a stored value. Raises: DecodeError, and what `find_schema` raises."""
+        schema_id = envelope.schema_id_of(data, "Protobuf")
+        schema = find_schema(schema_id)
+        try:
+            if schema.schema_type != SCHEMA_TYPE:
+                raise DecodeError(f"the schema is of type {schema.schema_type}")
+            found = compiled(schema)
+            place, at = _indexes(data)
+            message: Any = found.message(place)()
+            message.ParseFromString(data[at:])
+            value = json_format.MessageToDict(
+                message, always_print_fields_with_no_presence=True, descriptor_pool=found.pool
+            )
+            return msgspec.json.encode(value)
+        except (DecodeError, SchemaError, BrokenMessage, *_REFUSALS) as error:
+            raise DecodeError(
+                f"Error deserializing Protobuf message for id {schema_id}: "
+                f"{str(error)[:REASON_LENGTH]}"
+            ) from error
+
+    def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
+        """The error of a request whose record does not fit its schema."""
+        return because(BadRequest, f"{error} (records[{index}].{side})")
