@@ -20,12 +20,21 @@ _STRUCTS = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google
 def lenient(descriptor: Descriptor, value: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a message in the form that the library reads."""
     fields = _fields(descriptor)
+    _refuse_twice([fields[name] for name in value if name in fields])
     return {
         name: inner
         if (field := fields.get(name)) is None or inner is None
         else _field(field, inner, name)
         for name, inner in value.items()
     }
+
+
+def _refuse_twice(given: list[FieldDescriptor]) -> None:
+    """Refuse a field by both its names, which the library would take."""
+    names = [field.name for field in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConversionError(f"{name}: it is there twice, by both its names")
 
 
 def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:

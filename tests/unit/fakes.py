@@ -74,10 +74,51 @@ class FakeConsumer:
         self.commit_error: KafkaError | None = None
         self.answers_commits = True
         self.paused = False
+        self.seek_refusals = 0
+        self.sought: list[tuple[str, int, int]] = []
+        self.bounds: tuple[int, int] | None = (3, 9)
+        self.found_by_time = 5
+        self.stored_offset = 7
         self._dropped: deque[FakeMessage] = deque()
         self.closed = threading.Event()
         self.close_gate = threading.Event()
         self.close_gate.set()
+
+    def unsubscribe(self) -> None:
+        self.topics = []
+        gone, self.assigned = self.assigned, []
+        self.queue.append(lambda: self._on_revoke(self, gone))
+
+    def unassign(self) -> None:
+        self.assigned = []
+
+    def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
+        self.assigned = [a for a in self.assigned if a not in partitions] + partitions
+
+    def incremental_unassign(self, partitions: list[KafkaTopicPartition]) -> None:
+        assert all(p in self.assigned for p in partitions)
+        self.assigned = [a for a in self.assigned if a not in partitions]
+
+    def seek(self, target: KafkaTopicPartition) -> None:
+        if self.seek_refusals:
+            self.seek_refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.sought.append((target.topic, target.partition, target.offset))
+
+    def get_watermark_offsets(
+        self, place: KafkaTopicPartition, timeout: float
+    ) -> tuple[int, int] | None:
+        return self.bounds
+
+    def offsets_for_times(
+        self, places: list[KafkaTopicPartition], timeout: float
+    ) -> list[KafkaTopicPartition]:
+        return [KafkaTopicPartition(p.topic, p.partition, self.found_by_time) for p in places]
+
+    def committed(
+        self, places: list[KafkaTopicPartition], timeout: float
+    ) -> list[KafkaTopicPartition]:
+        return [KafkaTopicPartition(p.topic, p.partition, self.stored_offset) for p in places]
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         self.topics, self._on_assign, self._on_revoke = topics, on_assign, on_revoke

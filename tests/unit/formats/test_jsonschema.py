@@ -1,0 +1,204 @@
+"""JSON by a schema: drafts, references, formats, and confluent-kafka's serializers."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_rest.errors import SchemaRegistryFailure
+from kafka_rest.formats import FORMATS, envelope
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    DecodeError,
+    SchemaError,
+    SchemaRefused,
+)
+from kafka_rest.records import Schema, SchemaReference
+
+JSCH = FORMATS["jsonschema"]
+CONTEXT = SerializationContext("t", MessageField.VALUE)
+USER = {
+    "title": "User",
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
+    "required": ["a"],
+}
+POINT = {"$id": "http://example.org/p.json", "properties": {"x": {"type": "integer"}}}
+
+
+def schema(contents: Any, references: tuple[SchemaReference, ...] = ()) -> Schema:
+    return Schema(7, "JSON", json.dumps(contents), references)
+
+
+def written(contents: Any, text: str) -> bytes:
+    return JSCH.encoder(schema(contents)).encode(text.encode())
+
+
+def refusal(contents: Any, text: str) -> str:
+    with pytest.raises(ConversionError) as caught:
+        written(contents, text)
+    return str(caught.value)
+
+
+def test_stored_is_the_text_as_it_came() -> None:
+    assert written({}, '{ "b": 1.10, "a": 1e5 }') == envelope.header(7) + b'{"b":1.10,"a":1e5}'
+
+
+@pytest.mark.parametrize(
+    ("contents", "fine", "wrong"),
+    [
+        (USER, '{"a":1,"b":"x","more":[null]}', '{"a":1,"b":2}'),
+        (USER, '{"a":1}', "{}"),
+        ({"type": "boolean"}, "false", "0"),
+        ({"type": "integer"}, "12345678901234567890", "1.5"),
+        ({"type": "integer"}, "0", "2.0"),
+        ({"type": "number"}, "0.1", '"1"'),
+        ({"type": "string", "maxLength": 2}, '"😀"', '"abc"'),
+        ({"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, "[1,2]", "[1,1]"),
+        ({"oneOf": [{"type": "integer"}, {"type": "object"}], "not": {"const": 7}}, "1", "7"),
+        ({"format": "date-time"}, '"2020-01-01T00:00:00Z"', '"yesterday"'),
+        ({"format": "email"}, '"a@b.org"', '"nope"'),
+        ({"additionalProperties": False, "properties": {"a": {}}}, '{"a":1}', '{"b":1}'),
+        (
+            {"properties": {"p": {"$ref": "#/definitions/P"}}, "definitions": {"P": USER}},
+            '{"p":{"a":1}}',
+            '{"p":{}}',
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "minimum": 1,
+                "exclusiveMinimum": True,
+            },
+            "2",
+            "1",
+        ),
+        ({"$schema": "http://json-schema.org/draft-06/schema#", "exclusiveMinimum": 1}, "2", "1"),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "if": True, "then": False},
+            "",
+            "1",
+        ),
+        (
+            {
+                "$schema": "https://json-schema.org/draft/2019-09/schema",
+                "dependentRequired": {"a": ["b"]},
+            },
+            '{"a":1,"b":1}',
+            '{"a":1}',
+        ),
+        (
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "prefixItems": [{"const": 1}],
+            },
+            "[1,2]",
+            "[2]",
+        ),
+        (
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "integer"},
+            "2.0",
+            "1.5",
+        ),
+        (False, "", "1"),
+    ],
+)
+def test_values_are_validated_by_the_draft(contents: Any, fine: str, wrong: str) -> None:
+    if fine:
+        assert written(contents, fine)
+    assert refusal(contents, wrong).startswith("#")
+
+
+def test_refusal_names_the_path_and_not_the_whole_value() -> None:
+    assert refusal(USER, '{"a":"x"}').startswith("#/a: ")
+    nested = {"properties": {"list": {"items": USER}}}
+    assert refusal(nested, '{"list":[{"a":1},{"a":""}]}').startswith("#/list/1/a: ")
+    assert len(refusal({"const": 1}, json.dumps("x" * 10_000))) < 400
+
+
+@pytest.mark.parametrize("contents", [5, [], "x", True, {}])
+def test_schema_that_restricts_nothing_takes_everything(contents: Any) -> None:
+    assert written(contents, '{"a":[1]}')
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("foobar", SchemaError),
+        ("", SchemaRefused),
+        ("null", SchemaRefused),
+        ('{"type":"nope"}', SchemaRefused),
+        ('{"type":5}', SchemaRefused),
+        ('{"properties":[]}', SchemaRefused),
+        ('{"$ref":"#/definitions/nope"}', SchemaRefused),
+        ('{"items":{"$ref":"http://127.0.0.1:1/x.json"}}', SchemaRefused),
+        ("[" * 5000 + "]" * 5000, SchemaError),
+    ],
+)
+def test_broken_schema_is_refused(text: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        JSCH.check(Schema(7, "JSON", text))
+
+
+def test_references_of_the_registry_are_followed() -> None:
+    reference = SchemaReference("http://example.org/p.json", "p", 1, json.dumps(POINT))
+    known = schema({"properties": {"p": {"$ref": "http://example.org/p.json"}}}, (reference,))
+    assert JSCH.encoder(known).encode(b'{"p":{"x":1}}')
+    with pytest.raises(ConversionError, match="#/p/x"):
+        JSCH.encoder(known).encode(b'{"p":{"x":"y"}}')
+
+
+def test_agrees_with_confluents_serializers() -> None:
+    registry = SchemaRegistryClient.new_client({"url": "mock://"})
+    theirs = JSONSerializer(json.dumps(USER), registry)({"a": 1, "b": "x"}, CONTEXT)
+    known = Schema(int.from_bytes(theirs[1:5], "big"), "JSON", json.dumps(USER))
+    ours = JSCH.encoder(known).encode(b'{"a":1,"b":"x"}')
+    assert JSONDeserializer(json.dumps(USER), schema_registry_client=registry)(ours, CONTEXT) == {
+        "a": 1,
+        "b": "x",
+    }
+    assert json.loads(JSCH.decode(theirs, lambda _: known)) == {"a": 1, "b": "x"}
+    assert json.loads(ours[5:]) == json.loads(theirs[5:])
+
+
+def test_stored_bytes_are_read_without_validation() -> None:
+    data = envelope.header(7) + b'{ "a" : "not an integer" }'
+    assert JSCH.decode(data, lambda _: schema(USER)) == b'{"a":"not an integer"}'
+    for broken in (b"", b"\1\0\0\0\7{}", b"\0\0\0\0\7{nope", b"\0\0\0\0\7"):
+        with pytest.raises(DecodeError):
+            JSCH.decode(broken, lambda _: schema(USER))
+
+
+def test_unknown_id_is_the_registrys_failure() -> None:
+    def unknown(_schema_id: int) -> Schema:
+        raise SchemaRegistryFailure
+
+    with pytest.raises(SchemaRegistryFailure):
+        JSCH.decode(envelope.header(9) + b"{}", unknown)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("abdm"), inner),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_any_json_is_written_or_refused(value: Any) -> None:
+    for contents in (USER, {"type": "integer"}, {"additionalProperties": {"maxLength": 1}}):
+        with suppress(ConversionError):
+            stored = written(contents, json.dumps(value))
+            assert json.loads(stored[5:]) == value
+
+
+def test_deep_values_are_refused() -> None:
+    recursive = {"items": {"$ref": "#"}}
+    with pytest.raises(ConversionError):
+        written(recursive, "[" * 5000 + "]" * 5000)
