@@ -321,6 +321,38 @@ class Proxy:
         assert made.status == 200, made
         return urlsplit(made.json["base_uri"]).path
 
+    def v2(
+        self, method: str, path: str, body: Any = None, fmt: str = "", timeout: float = 60.0
+    ) -> Reply:
+        """A v2 request; the format is that of the body for a POST, of the answer for a GET."""
+        plain = "application/vnd.kafka.v2+json"
+        embedded = f"application/vnd.kafka.{fmt}.v2+json" if fmt else plain
+        headers = {"Accept": embedded if method == "GET" else plain}
+        if body is not None:
+            headers["Content-Type"] = embedded if method == "POST" else plain
+        return self.request(method, path, body, headers, timeout)
+
+    def create_v2(self, group: str | None = None, **options: Any) -> str:
+        """Create a v2 consumer that reads from the start; its path."""
+        given = {"auto.offset.reset": "earliest", "auto.commit.enable": False}
+        given |= {name.replace("_", "."): value for name, value in options.items()}
+        made = self.v2("POST", f"/consumers/{group or f'g{uuid.uuid4().hex[:10]}'}", given)
+        assert made.status == 200, made
+        return urlsplit(made.json["base_uri"]).path
+
+    def read_all(self, consumer: str, count: int, fmt: str, query: str = "") -> list[Any]:
+        """Read until so many records have come."""
+        found: list[Any] = []
+
+        def enough() -> bool:
+            reply = self.v2("GET", f"{consumer}/records{query}", fmt=fmt)
+            assert reply.status == 200, reply
+            found.extend(reply.json)
+            return len(found) >= count
+
+        wait_for(enough, 30, f"{count} records")
+        return found
+
     def worker_pids(self) -> list[int]:
         """The worker processes."""
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

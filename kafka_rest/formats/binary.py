@@ -4,7 +4,7 @@ from binascii import Error, a2b_base64, b2a_base64
 
 import msgspec
 
-from kafka_rest.errors import InvalidBase64, RestError, because
+from kafka_rest.errors import InvalidBase64, RestError
 from kafka_rest.formats.embedded import ConversionError, Encoder, FindSchema
 from kafka_rest.records import Schema
 
@@ -56,7 +56,9 @@ class Binary:
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a text that is no base64."""
-        return because(InvalidBase64, f"(records[{index}].{side}: {error})")
+        return InvalidBase64(
+            f"Record {side} contains invalid base64 encoding (records[{index}].{side}: {error})"
+        )
 
 
 _ENCODER = Encoder(encode)

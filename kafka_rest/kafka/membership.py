@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from kafka_rest import errors
@@ -48,6 +48,7 @@ class Membership:
         self.owned: set[TopicPartition] = set()
         self.assigned = self.joining = False
         self._paused = False
+        self._starts: Offsets = {}
         self._trouble: KafkaError | None = None
         self._failure: RestError | None = None
         self._answer: tuple[KafkaError | None, Offsets] | None = None
@@ -80,7 +81,7 @@ class Membership:
             while self.owned and not deadline.expired:
                 self.poll(deadline.left())
         elif self.owned:
-            self._consumer.unassign()
+            self._take_by_hand({})
         self.joining = False
         self._let_go(set(self.owned))
         self.assigned = self._paused = False
@@ -88,14 +89,7 @@ class Membership:
 
     def assign(self, places: set[TopicPartition]) -> None:
         """Take these partitions by hand; those that are owned already keep their position."""
-        gone, new = self.owned - places, places - self.owned
-        if gone:
-            self._consumer.incremental_unassign([KafkaTopicPartition(*place) for place in gone])
-            self._let_go(gone)
-        if new:
-            self._consumer.incremental_assign([KafkaTopicPartition(*place) for place in new])
-            self.owned |= new
-        self.assigned = True
+        self._take_by_hand({place: self._next(place) for place in places})
 
     def seek(self, place: TopicPartition, offset: int, by_hand: bool, deadline: Deadline) -> None:
         """Read an owned partition from an offset on; blocks until librdkafka lets it be moved."""
@@ -103,8 +97,7 @@ class Membership:
         target = KafkaTopicPartition(*place, offset)
         if by_hand:
             # A seek is refused until fetching has begun; this never is.
-            self._consumer.incremental_unassign([target])
-            self._consumer.incremental_assign([target])
+            self._take_by_hand({p: self._next(p) for p in self.owned} | {place: offset})
             return
         while True:
             try:
@@ -268,6 +261,31 @@ class Membership:
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
         log.info("partitions revoked %s count=%d", self._about, len(partitions))
+
+    def _take_by_hand(self, starts: Offsets) -> None:
+        """Own exactly these partitions, each from its offset on."""
+        assignment = [KafkaTopicPartition(*place, offset) for place, offset in starts.items()]
+        try:
+            self._consumer.assign(assignment)
+        except KafkaException as failure:
+            if error_of(failure).code() != KafkaError._STATE:
+                raise rest_error(error_of(failure), self._about) from failure
+            # One that has been in a group with a cooperative protocol takes changes alone.
+            if before := self._consumer.assignment():
+                self._consumer.incremental_unassign(before)
+            if assignment:
+                self._consumer.incremental_assign(assignment)
+        self._let_go(self.owned - starts.keys())
+        self.owned = set(starts)
+        self._starts = starts
+        self.assigned, self._paused = True, False
+
+    def _next(self, place: TopicPartition) -> int:
+        """Where reading an owned partition goes on; for another one, as the group has stored it."""
+        if place not in self.owned:
+            return OFFSET_STORED
+        (found,) = self._consumer.position([KafkaTopicPartition(*place)])
+        return found.offset if found.offset >= 0 else self._starts.get(place, OFFSET_STORED)
 
     def _let_go(self, gone: set[TopicPartition]) -> None:
         self.owned -= gone

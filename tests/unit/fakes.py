@@ -75,6 +75,8 @@ class FakeConsumer:
         self.answers_commits = True
         self.paused = False
         self.seek_refusals = 0
+        self.cooperative = False
+        self.next_offset = 1
         self.sought: list[tuple[str, int, int]] = []
         self.bounds: tuple[int, int] | None = (3, 9)
         self.found_by_time = 5
@@ -89,8 +91,13 @@ class FakeConsumer:
         gone, self.assigned = self.assigned, []
         self.queue.append(lambda: self._on_revoke(self, gone))
 
-    def unassign(self) -> None:
-        self.assigned = []
+    def assign(self, partitions: list[KafkaTopicPartition]) -> None:
+        if self.cooperative:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.assigned = partitions
+
+    def position(self, places: list[KafkaTopicPartition]) -> list[KafkaTopicPartition]:
+        return [KafkaTopicPartition(p.topic, p.partition, self.next_offset) for p in places]
 
     def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
         self.assigned = [a for a in self.assigned if a not in partitions] + partitions

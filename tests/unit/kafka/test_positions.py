@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from confluent_kafka import OFFSET_STORED
 
 from kafka_rest import errors
 from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, ReadLimits, Target
@@ -142,6 +143,28 @@ def test_seek_goes_where_it_is_told_and_is_committed(
     bench.seek(T0, target)
     assert bench.consumer.sought == [("t", 0, offset)]
     assert bench.instance.commit(bench.deadline()) == {T0: offset}
+
+
+@pytest.mark.parametrize("cooperative", [False, True])
+def test_partitions_by_hand_start_where_they_are_told(bench: Bench, cooperative: bool) -> None:
+    """Whole assignments or changes: librdkafka wants what the group had that it was in."""
+    bench.consumer.cooperative = cooperative
+
+    def starts() -> dict[int, int]:
+        return {p.partition: p.offset for p in bench.consumer.assigned}
+
+    bench.assign(T0, T1)
+    assert starts() == {0: OFFSET_STORED, 1: OFFSET_STORED}
+    bench.consumer.next_offset = -1001
+    bench.seek(T0, Target(offset=4))
+    assert starts() == {0: 4, 1: OFFSET_STORED}
+    bench.assign(T0)
+    assert starts() == {0: 4}
+    bench.consumer.next_offset = 6
+    bench.assign(T0, T1)
+    assert starts() == {0: 6, 1: OFFSET_STORED}
+    bench.enter("none")
+    assert starts() == {}
 
 
 def test_time_after_the_last_record_is_the_end(bench: Bench) -> None:

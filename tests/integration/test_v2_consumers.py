@@ -1,0 +1,175 @@
+"""v2's consumers at work together: groups, patterns, seeks, and many long polls side by side."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.stack import Proxy, Stack, wait_for
+
+POLLERS = 20
+
+
+@pytest.fixture(scope="module")
+def wide(stack: Stack) -> Iterator[Proxy]:
+    """A proxy with room for many long polls, that looks for new topics every second."""
+    settings = {"consumer.topic.metadata.refresh.interval.ms": "1000"}
+    with Proxy(stack, settings, workers=2, threads=48) as running:
+        yield running
+
+
+def subscribe(proxy: Proxy, consumer: str, **body: Any) -> None:
+    reply = proxy.v2("POST", f"{consumer}/subscription", body)
+    assert reply.status == 204, reply
+
+
+def test_idle_member_does_not_hold_up_a_rebalance(wide: Proxy, stack: Stack) -> None:
+    topic, group = stack.create_topic(2), f"g{uuid.uuid4().hex[:8]}"
+    first, second = wide.create_v2(group, format="json"), wide.create_v2(group, format="json")
+    subscribe(wide, first, topics=[topic])
+    stack.produce(topic, [(p, None, b"%d" % p) for p in (0, 1)])
+    assert len(wide.read_all(first, 2, "json")) == 2
+    assert wide.v2("POST", f"{first}/offsets").status == 200
+    # From here on the first one does nothing by itself.
+    subscribe(wide, second, topics=[topic])
+
+    def shared() -> bool:
+        wide.v2("GET", f"{second}/records?timeout=200", fmt="json")
+        return len(wide.v2("GET", f"{second}/assignments").json["partitions"]) == 1
+
+    wait_for(shared, 20, "the second member has a partition")
+    (left,) = wide.v2("GET", f"{first}/assignments").json["partitions"]
+    (right,) = wide.v2("GET", f"{second}/assignments").json["partitions"]
+    assert {left["partition"], right["partition"]} == {0, 1}
+    # What the first one has read of the partition that it lost is not committed again.
+    assert wide.v2("POST", f"{first}/offsets").status == 200
+    stack.produce(topic, [(right["partition"], None, b'"new"')])
+    assert [r["value"] for r in wide.read_all(second, 1, "json")] == ["new"]
+    for consumer in (first, second):
+        assert wide.v2("DELETE", consumer).status == 204
+
+
+def test_every_record_is_read_once_while_members_come_and_go(wide: Proxy, stack: Stack) -> None:
+    """Each member commits what it has read before it leaves: nothing is skipped."""
+    topic, group = stack.create_topic(3), f"g{uuid.uuid4().hex[:8]}"
+    stack.produce(topic, [(n % 3, None, b"%d" % n) for n in range(300)])
+
+    def life(rounds: int) -> list[int]:
+        consumer = wide.create_v2(group, format="json")
+        subscribe(wide, consumer, topics=[topic])
+        seen: list[int] = []
+        for _ in range(rounds):
+            path = f"{consumer}/records?timeout=1500&max_bytes=40"
+            read = wide.v2("GET", path, fmt="json")
+            assert read.status == 200, read
+            committed = wide.v2("POST", f"{consumer}/offsets")
+            # A rebalance between the two may refuse the commit; never silently.
+            assert committed.status in (200, 500), committed
+            seen += [record["value"] for record in read.json]
+        assert wide.v2("DELETE", consumer).status == 204
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        found = {n for seen in pool.map(life, [4, 6, 8]) for n in seen}
+    last = wide.create_v2(group, format="json")
+    subscribe(wide, last, topics=[topic])
+
+    def all_there() -> bool:
+        reply = wide.v2("GET", f"{last}/records", fmt="json")
+        found.update(record["value"] for record in reply.json)
+        return found == set(range(300))
+
+    wait_for(all_there, 30, "every record")
+
+
+def test_pattern_finds_topics_that_come_later(wide: Proxy, stack: Stack) -> None:
+    stem = f"p{uuid.uuid4().hex[:8]}"
+    consumer = wide.create_v2(format="json")
+    subscribe(wide, consumer, topic_pattern=f"{stem}-.*")
+    assert wide.v2("GET", f"{consumer}/subscription").json == {"topics": []}
+    assert wide.v2("GET", f"{consumer}/records?timeout=200", fmt="json").json == []
+    topic = stack.create_topic(name=stem)
+    stack.create_topic(name=f"not-{stem}")
+    stack.produce(topic, [(0, None, b"1")])
+    assert [r["topic"] for r in wide.read_all(consumer, 1, "json")] == [topic]
+    assert wide.v2("GET", f"{consumer}/subscription").json == {"topics": [topic]}
+    assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+    assert wide.v2("GET", f"{consumer}/assignments").json == {"partitions": []}
+
+
+def test_subscription_gives_way_to_an_assignment(wide: Proxy, stack: Stack) -> None:
+    topic = stack.create_topic()
+    stack.produce(topic, [(0, None, b"1")])
+    consumer = wide.create_v2(format="json")
+    for _ in range(3):
+        subscribe(wide, consumer, topics=[topic])
+        assert len(wide.read_all(consumer, 1, "json")) == 1
+        assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+        body = {"partitions": [{"topic": topic, "partition": 0}]}
+        assert wide.v2("POST", f"{consumer}/assignments", body).status == 204
+        assert len(wide.read_all(consumer, 1, "json")) == 1
+        assert wide.v2("POST", f"{consumer}/assignments", {"partitions": []}).status == 204
+
+
+def test_seek_by_time_finds_the_first_record_after_it(wide: Proxy, stack: Stack, lane: str) -> None:
+    topic = stack.create_topic()
+    path = f"/topics/{topic}?include=timestamp"
+    for second in (100, 200, 300):
+        body = {"records": [{"value": second, "timestamp": second * 1000}]}
+        assert wide.v2("POST", path, body, "json").status == 200
+    consumer = wide.create_v2(format="json")
+    place = {"topic": topic, "partition": 0}
+    assert wide.v2("POST", f"{consumer}/assignments", {"partitions": [place]}).status == 204
+    if lane == "embedded":
+        # It has no time index: every time is after its last record.
+        expected: dict[Any, list[int]] = {150: []}
+    else:
+        expected = {150: [200, 300], "1970-01-01T00:03:20Z": [200, 300], 0: [100, 200, 300]}
+    for moment, values in expected.items():
+        body = {"timestamps": [{**place, "timestamp": moment}]}
+        assert wide.v2("POST", f"{consumer}/positions", body).status == 204
+        found = wide.v2("GET", f"{consumer}/records?timeout=500", fmt="json").json
+        assert [record["value"] for record in found] == values
+    late = {"timestamps": [{**place, "timestamp": "2100-01-01T00:00:00Z"}]}
+    assert wide.v2("POST", f"{consumer}/positions", late).status == 204
+    assert wide.v2("GET", f"{consumer}/records?timeout=300", fmt="json").json == []
+
+
+def test_long_polls_keep_nobody_waiting(wide: Proxy, stack: Stack) -> None:
+    quiet, busy = stack.create_topic(), stack.create_topic()
+    consumers = [wide.create_v2(format="json") for _ in range(POLLERS)]
+    body = {"partitions": [{"topic": quiet, "partition": 0}]}
+    for consumer in consumers:
+        assert wide.v2("POST", f"{consumer}/assignments", body).status == 204
+    with ThreadPoolExecutor(POLLERS) as pool:
+        started = time.monotonic()
+        polls = [
+            pool.submit(wide.v2, "GET", f"{c}/records?timeout=6000", None, "json")
+            for c in consumers
+        ]
+        time.sleep(0.5)
+        for _ in range(10):
+            made = wide.v2("POST", f"/topics/{busy}", {"records": [{"value": 1}]}, "json")
+            assert made.json["offsets"][0]["error_code"] is None
+            wide.v2("DELETE", wide.create_v2())
+        assert not any(poll.done() for poll in polls), "a poll ended early"
+        assert time.monotonic() - started < 6, "somebody waited for the polls"
+        stack.produce(quiet, [(0, None, b"1")])
+        answers = [poll.result() for poll in polls]
+    assert [len(answer.json) for answer in answers] == [1] * POLLERS
+
+
+def test_read_of_a_deleted_instance_ends(wide: Proxy, stack: Stack) -> None:
+    topic = stack.create_topic()
+    consumer = wide.create_v2(format="json")
+    subscribe(wide, consumer, topics=[topic])
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(wide.v2, "GET", f"{consumer}/records?timeout=20000", None, "json")
+        time.sleep(0.5)
+        started = time.monotonic()
+        assert wide.v2("DELETE", consumer).status == 204
+        assert poll.result().status in (200, 404)
+        assert time.monotonic() - started < 15
