@@ -40,7 +40,7 @@ def port() -> Iterator[int]:
 
 def test_quickstart_answers_as_printed(port: int) -> None:
     commands = quickstart()
-    assert len(commands) == 15
+    assert len(commands) == 21
     for command, answer in commands:
         local = command.replace("localhost:8082", f"localhost:{port}")
         done = subprocess.run(
