@@ -41,7 +41,8 @@ def test_idle_member_does_not_hold_up_a_rebalance(wide: Proxy, stack: Stack) -> 
         return len(wide.v2("GET", f"{second}/assignments").json["partitions"]) == 1
 
     wait_for(shared, 20, "the second member has a partition")
-    (left,) = wide.v2("GET", f"{first}/assignments").json["partitions"]
+    # The idle one hears of its new assignment at its next tick.
+    (left,) = wait_for(lambda: wide.v2("GET", f"{first}/assignments").json["partitions"])
     (right,) = wide.v2("GET", f"{second}/assignments").json["partitions"]
     assert {left["partition"], right["partition"]} == {0, 1}
     # What the first one has read of the partition that it lost is not committed again.
