@@ -12,7 +12,8 @@ from kafka_rest import settings as s
 from kafka_rest.errors import RestError, because
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, ReadLimits
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription, ReadLimits
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import ConsumedRecord, Deadline, Schema
 

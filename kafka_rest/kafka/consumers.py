@@ -1,20 +1,26 @@
 """One consumer instance: subscribe or assign, seek, read, commit, tick and close, under one mutex.
 
-What describes an instance is a plain value (`InstanceDescription`), apart from the client that
-serves it. Not for finding instances or expiring them: that is `kafka.instances`.
+Not for finding instances or expiring them: that is `kafka.instances`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from kafka_rest import errors
 from kafka_rest.errors import because
+from kafka_rest.kafka.description import (
+    NOTHING,
+    InstanceDescription,
+    ReadLimits,
+    Subscription,
+    Target,
+)
+from kafka_rest.kafka.failures import error_of, rest_error
 from kafka_rest.kafka.membership import Membership, Offsets, Stored
 from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.kafka.patterns import TopicPattern
@@ -24,68 +30,6 @@ T = TypeVar("T")
 
 LEAST_CLOSE_SECONDS = 0.1
 LONGEST_LIST = 300
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceDescription:
-    """What a client asked for: enough to make the instance again, here or elsewhere."""
-
-    group: str
-    name: str
-    embedded_format: str
-    auto_offset_reset: str
-    auto_commit: bool
-    min_bytes: int | None = None
-    request_seconds: float | None = None
-    include: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What an instance reads: topics, topics by a pattern, or partitions by hand; or nothing yet.
-
-    `topics` holds what a pattern matched last.
-    """
-
-    topics: tuple[str, ...] = ()
-    pattern: TopicPattern | None = None
-    by_hand: bool = False
-
-    @property
-    def mode(self) -> str:
-        """`none`, `topics`, `pattern` or `manual`; from one to another leads only through none."""
-        if self.by_hand:
-            return "manual"
-        if self.pattern is not None:
-            return "pattern"
-        return "topics" if self.topics else "none"
-
-
-NOTHING = Subscription()
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLimits:
-    """Bounds of one read.
-
-    `max_bytes` counts keys and values; at least one record is returned whatever its size. The read
-    waits for more than `min_bytes` (0: for its first record) until `wait_seconds` after the group
-    has given the instance its partitions, or until `join` if it never does.
-    """
-
-    max_bytes: int
-    wait_seconds: float
-    join: Deadline
-    min_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a seek goes: an offset, a time (milliseconds since the epoch), else an end."""
-
-    offset: int | None = None
-    time_ms: int | None = None
-    beginning: bool = False
 
 
 class ConsumerInstance:
@@ -306,6 +250,8 @@ class ConsumerInstance:
             if not held:
                 raise because(errors.KafkaRetriable, f"another call still holds {self._about}.")
             yield
+        except KafkaException as failure:
+            raise rest_error(error_of(failure), self._about) from failure
         finally:
             if held:
                 self.last_used = self._clock()
@@ -373,7 +319,7 @@ class ConsumerInstance:
             self._follow_pattern()
             if end is None and (member.assigned or not member.joining):
                 # The time to join does not count: a first read would else come back empty.
-                end = Deadline(limits.wait_seconds, self._clock)
+                end = limits.join.sooner(limits.wait_seconds)
             bound = end or limits.join
             member.poll(bound.left())
             if (bound.expired or member.failed) and not member.carried:

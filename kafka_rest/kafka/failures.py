@@ -112,7 +112,11 @@ def failed_report(error: KafkaError, cause: KafkaError | None = None) -> Deliver
     """The report of a record without acknowledgement: 50003 where a retry may help."""
     if error.code() == KafkaError._UNKNOWN_PARTITION:
         return refused_report(errors.PartitionNotFound, sentence(error, cause))
-    kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
+    kind: type[RestError] = errors.KafkaFailure
+    if error.code() in RETRIABLE:
+        kind = errors.KafkaRetriable
+    elif _REST.get(error.code()) is errors.TopicForbidden:
+        kind = errors.TopicForbidden
     text = sentence(error, cause)
     if error.code() in _FATE_OPEN:
         text = f"{text}. {FATE_OPEN}"

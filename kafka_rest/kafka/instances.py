@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.records import Clock, Deadline
 
 log = logging.getLogger(__name__)

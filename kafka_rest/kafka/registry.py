@@ -16,7 +16,8 @@ from kafka_rest import settings as s
 from kafka_rest.errors import InvalidConsumerConfig, because
 from kafka_rest.kafka import config
 from kafka_rest.kafka.affinity import free_threads
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.failures import error_of
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.metadata import ClusterMetadata

@@ -13,6 +13,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ ROOT = Path(__file__).parents[2]
 WARM_UP_SECONDS = 1.0
 LATENCIES = 100
 CONSUMERS = 50
-FORMATS = ("binary", "json", "avro")
+FORMATS = ("binary", "json", "avro", "jsonschema", "protobuf")
+POLLERS = 20
 USER = {
     "type": "record",
     "name": "User",
@@ -47,6 +49,23 @@ VALUES: dict[str, Any] = {
     "binary": "eyJuYW1lIjoidGVzdFVzZXIiLCJhZ2UiOjQyLCJtYWlsIjoidXNlckBleGFtcGxlLm9yZyJ9",
     "json": {"name": "testUser", "age": 42, "mail": "user@example.org"},
     "avro": {"name": "testUser", "age": 42, "mail": {"string": "user@example.org"}},
+}
+VALUES |= dict.fromkeys(("jsonschema", "protobuf"), VALUES["json"])
+SCHEMAS = {
+    "avro": json.dumps(USER),
+    "jsonschema": json.dumps(
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "age": {"type": "integer"},
+                "mail": {"type": "string"},
+            },
+            "required": ["name", "age"],
+        }
+    ),
+    "protobuf": 'syntax = "proto3"; message User { string name = 1; int32 age = 2; '
+    "string mail = 3; }",
 }
 
 
@@ -77,11 +96,10 @@ class Bench:
         """One row: a case run `rounds` times after a warm-up."""
         topic = self.proxy.stack.create_topic(partitions=3)
         body: dict[str, Any] = {"records": [{"value": VALUES[format_name]}] * records}
-        if format_name == "avro":
-            first = self.proxy.produce(
-                topic, body["records"], "avro", value_schema=json.dumps(USER)
-            )
-            body["value_schema_id"] = first.json["value_schema_id"]
+        if format_name in SCHEMAS:
+            first = {**body, "value_schema": SCHEMAS[format_name]}
+            made = self.proxy.v2("POST", f"/topics/{topic}", first, format_name)
+            body["value_schema_id"] = made.json["value_schema_id"]
         runs = self._wrk(f"/topics/{topic}", connections, body, format_name)
         self.results[name] = [vars(run) for run in runs]
         return [
@@ -99,7 +117,7 @@ class Bench:
         self, path: str, connections: int, body: Any = None, format_name: str = "binary"
     ) -> list[Run]:
         text = None if body is None else json.dumps(body)
-        headers = {"Content-Type": f"application/vnd.kafka.{format_name}.v1+json"} if body else {}
+        headers = {"Content-Type": f"application/vnd.kafka.{format_name}.v2+json"} if body else {}
         pid, url = self.proxy.process.pid, self.proxy.url + path
         wrk(pid, url, connections, WARM_UP_SECONDS, text, headers)
         return [wrk(pid, url, connections, self.seconds, text, headers) for _ in range(self.rounds)]
@@ -116,24 +134,76 @@ class Bench:
             spread([run.p99_ms for run in runs], 2),
         ]
 
-    def read(self, format_name: str, megabytes: int = 16) -> list[str]:
-        """One consumer reads a topic in answers of about 1 MB."""
-        topic = self.proxy.stack.create_topic(partitions=3)
-        batch = [{"value": VALUES[format_name]}] * 1000
-        more = {"value_schema": json.dumps(USER)} if format_name == "avro" else {}
-        for _ in range(megabytes * 10):
-            assert self.proxy.produce(topic, batch, format_name, **more).status == 200
-        path = self.proxy.create_consumer(format=format_name) + f"/topics/{topic}?max_bytes=1000000"
-        accept = f"application/vnd.kafka.{format_name}.v1+json"
-        self.proxy.get(path, accept)
-        count, before, started = 0, cpu_seconds(self.proxy.process.pid), time.monotonic()
-        while (found := self.proxy.get(path, accept).body.count(b'"offset":')) > 0:
-            count += found
-            ended = time.monotonic()
+    def read(self, format_name: str, consumers: int, megabytes: int = 16) -> list[str]:
+        """Consumers read a partition each in answers of about 1 MB, side by side."""
+        topic = self.proxy.stack.create_topic(partitions=consumers)
+        body = {"records": [{"value": VALUES[format_name]}] * 1000}
+        if format_name in SCHEMAS:
+            body["value_schema"] = SCHEMAS[format_name]
+        for number in range(megabytes * 10):
+            path = f"/topics/{topic}/partitions/{number % consumers}"
+            assert self.proxy.v2("POST", path, body, format_name).status == 200
+        readers = [self._reader(topic, number, format_name) for number in range(consumers)]
+        before, started = cpu_seconds(self.proxy.process.pid), time.monotonic()
+        with ThreadPoolExecutor(consumers) as pool:
+            ended = list(pool.map(lambda path: self._drain(path, format_name), readers))
         spent = cpu_seconds(self.proxy.process.pid) - before
-        rate = count / (ended - started)
-        self.results[f"read {format_name}"] = {"records_per_second": rate, "cpu_seconds": spent}
-        return [f"read {format_name}", f"{count:,}", f"{rate:,.0f}", f"{spent / count * 1e6:.1f}"]
+        count = sum(found for found, _ in ended)
+        rate = count / (max(moment for _, moment in ended) - started)
+        name = f"read {format_name}, {consumers} consumers"
+        self.results[name] = {"records_per_second": rate, "cpu_seconds": spent}
+        return [name, f"{count:,}", f"{rate:,.0f}", f"{spent / count * 1e6:.1f}"]
+
+    def _reader(self, topic: str, partition: int, format_name: str) -> str:
+        consumer = self.proxy.create_v2(format=format_name)
+        body = {"partitions": [{"topic": topic, "partition": partition}]}
+        assert self.proxy.v2("POST", f"{consumer}/assignments", body).status == 204
+        return f"{consumer}/records?max_bytes=1000000&timeout=500"
+
+    def _drain(self, path: str, format_name: str) -> tuple[int, float]:
+        """How many records came, and when the last did."""
+        count, last = 0, time.monotonic()
+        while True:
+            answer = self.proxy.v2("GET", path, fmt=format_name)
+            assert answer.status == 200, answer
+            found = answer.body.count(b'"offset":')
+            if not found:
+                return count, last
+            count, last = count + found, time.monotonic()
+
+    def beside_polls(self) -> list[list[str]]:
+        """A lone produce and the creation of a consumer, alone and beside waiting reads."""
+        topic = self.proxy.stack.create_topic()
+        rows = [["alone", *self._lone_requests(topic)]]
+        waiting = [
+            self._reader(topic, 0, "json").replace("timeout=500", "timeout=20000")
+            for _ in range(POLLERS)
+        ]
+        other = self.proxy.stack.create_topic()
+        with ThreadPoolExecutor(POLLERS) as pool:
+            for path in waiting:
+                # The topic's records are read at once, then there is nothing but waiting.
+                while self.proxy.v2("GET", path.replace("20000", "300"), fmt="json").json:
+                    pass
+            polls = [pool.submit(self.proxy.v2, "GET", path, None, "json") for path in waiting]
+            time.sleep(1)
+            rows.append([f"beside {POLLERS} long polls", *self._lone_requests(other)])
+            self.proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": 1}]}, "json")
+            assert all(poll.result().status == 200 for poll in polls)
+        return rows
+
+    def _lone_requests(self, topic: str) -> list[str]:
+        produced, made = [], []
+        for _ in range(LATENCIES):
+            started = time.perf_counter()
+            self.proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": 1}]}, "json")
+            produced.append((time.perf_counter() - started) * 1000)
+        for _ in range(20):
+            started = time.perf_counter()
+            consumer = self.proxy.create_v2()
+            made.append((time.perf_counter() - started) * 1000)
+            self.proxy.v2("DELETE", consumer)
+        return [spread(produced, 1), spread(made, 1)]
 
     def latency(self) -> list[str]:
         """From the answer to a produce call to the answer of the read that brings the record."""
@@ -154,8 +224,6 @@ class Bench:
 
     def long_poll(self) -> list[str]:
         """The same for a read that waits already."""
-        from concurrent.futures import ThreadPoolExecutor
-
         topic = self.proxy.stack.create_topic()
         path = f"{self.proxy.create_consumer()}/topics/{topic}"
         self.proxy.get(path)
@@ -229,10 +297,15 @@ def measure(bench: Bench) -> None:
     table("Produce (min / median / max)", [*head, "failed"], [*single, *many])
     gets = [bench.get("GET /", "/", 16), bench.get("GET /topics", "/topics", 16)]
     table("Other requests", ["case", "requests/s", "CPU us/request", "p50 ms", "p99 ms"], gets)
-    reads = [bench.read(name) for name in FORMATS]
-    table("One consumer, 1 MB answers", ["case", "records", "records/s", "CPU us/record"], reads)
+    reads = [bench.read(name, count) for name in FORMATS for count in (1, 10)]
+    table("Reads, 1 MB answers", ["case", "records", "records/s", "CPU us/record"], reads)
     latencies = [bench.latency(), bench.long_poll()]
     table("Latency (min / median / max)", ["case", "after the acknowledgement", "whole"], latencies)
+    table(
+        "Beside long polls, ms (min / median / max)",
+        ["", "produce one record", "create a consumer"],
+        bench.beside_polls(),
+    )
     loaded = resident_mb(pid)
     topic = bench.proxy.stack.create_topic()
     group = f"g{uuid.uuid4().hex[:8]}"

@@ -11,7 +11,7 @@ from kafka_rest.api.v1 import offers, shapes
 from kafka_rest.core import consume
 from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
 from kafka_rest.kafka import config
-from kafka_rest.kafka.consumers import InstanceDescription
+from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.records import Deadline
 
 OFFSET_RESETS = ("smallest", "largest")

@@ -6,6 +6,7 @@ from kafka_rest.api.request import Call
 from kafka_rest.api.response import NO_CONTENT, Answer, json_list, to_json
 from kafka_rest.api.v1.shapes import instance as instance_shape
 from kafka_rest.api.v2 import envelopes, offers, shapes
+from kafka_rest.api.v2.records import includable, included
 from kafka_rest.core import consume
 from kafka_rest.errors import (
     ConsumerConfigOutOfRange,
@@ -16,7 +17,8 @@ from kafka_rest.errors import (
 )
 from kafka_rest.formats import FORMATS
 from kafka_rest.kafka import config
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, Target
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription, Target
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.media import parse_accept
 from kafka_rest.records import Deadline
@@ -133,7 +135,7 @@ def read_records(call: Call, group: str, instance: str) -> Answer:
     """Read what is there, or comes within the time."""
     timeout = call.query_long("timeout", NOT_GIVEN)
     max_bytes = call.query_long("max_bytes", NOT_GIVEN)
-    include = envelopes.included(call)
+    include = included(call)
     found = _instance(call, group, instance)
     media_type = _media_type(call, found)
     request = consume.ReadRequest(
@@ -193,7 +195,7 @@ def _description(
         request_seconds=(
             None if options.request_timeout_ms is None else options.request_timeout_ms / 1000
         ),
-        include=envelopes.includable(options.include or "", "include"),
+        include=includable(options.include or "", "include"),
     )
 
 

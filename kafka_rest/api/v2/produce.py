@@ -6,7 +6,7 @@ from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer
 from kafka_rest.api.v1 import shapes
 from kafka_rest.api.v2 import offers
-from kafka_rest.api.v2.envelopes import included, produce_records
+from kafka_rest.api.v2.records import included, produce_records
 from kafka_rest.api.v2.shapes import produced_status
 
 

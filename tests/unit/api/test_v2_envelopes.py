@@ -7,9 +7,10 @@ import pytest
 
 from kafka_rest.api.v2 import envelopes
 from kafka_rest.api.v2.errors import in_v2
+from kafka_rest.api.v2.records import produce_records
 from kafka_rest.api.v2.timestamps import record_milliseconds, seek_milliseconds
 from kafka_rest.errors import RestError, Unprocessable
-from kafka_rest.kafka.consumers import Target
+from kafka_rest.kafka.description import Target
 from kafka_rest.records import CommittedOffset, SchemaReference, TopicPartition
 
 T0 = TopicPartition("t", 0)
@@ -138,12 +139,12 @@ def test_headers_and_timestamps_are_opted_in() -> None:
         "headers": [{"name": "h", "value": "YQ=="}, {"name": "n", "value": None}, {"name": "m"}],
         "timestamp": 5,
     }
-    code, said = code_of(envelopes.produce_records, body({"records": [record]}), NOTHING)
+    code, said = code_of(produce_records, body({"records": [record]}), NOTHING)
     assert (code, "include=headers" in said) == (422, True)
-    made = envelopes.produce_records(body({"records": [record, {"value": 2}]}), EVERYTHING).records
+    made = produce_records(body({"records": [record, {"value": 2}]}), EVERYTHING).records
     assert made.headers == [[("h", b"a"), ("n", None), ("m", None)], None]
     assert made.timestamps == [5, None]
-    plain = envelopes.produce_records(body({"records": [{"value": 1}]}), EVERYTHING).records
+    plain = produce_records(body({"records": [{"value": 1}]}), EVERYTHING).records
     assert plain.headers is plain.timestamps is None
 
 
@@ -161,7 +162,7 @@ def test_headers_and_timestamps_are_opted_in() -> None:
     ],
 )
 def test_wrong_headers_and_timestamps_are_named(record: Any, place: str) -> None:
-    code, said = code_of(envelopes.produce_records, body({"records": [record]}), EVERYTHING)
+    code, said = code_of(produce_records, body({"records": [record]}), EVERYTHING)
     assert code in (400, 422)
     assert place in said
 
@@ -169,14 +170,14 @@ def test_wrong_headers_and_timestamps_are_named(record: Any, place: str) -> None
 def test_schema_references_go_with_a_schema() -> None:
     reference = {"name": "a.proto", "subject": "a", "version": 1}
     given = {"value_schema": "x", "value_schema_references": [reference], "records": [{}]}
-    made = envelopes.produce_records(body(given), NOTHING)
+    made = produce_records(body(given), NOTHING)
     assert made.value_schema.references == (SchemaReference("a.proto", "a", 1),)
     for wrong in (
         {"value_schema_references": [reference]},
         {"value_schema": "x", "value_schema_id": 1},
         {"value_schema": "x", "value_schema_references": [{"name": "a"}]},
     ):
-        code, said = code_of(envelopes.produce_records, body({**wrong, "records": [{}]}), NOTHING)
+        code, said = code_of(produce_records, body({**wrong, "records": [{}]}), NOTHING)
         assert code == 422
         assert "value_schema" in said
 

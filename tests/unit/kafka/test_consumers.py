@@ -8,11 +8,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_rest import errors
-from kafka_rest.kafka.consumers import (
-    ConsumerInstance,
-    InstanceDescription,
-    ReadLimits,
-)
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription, ReadLimits
 from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
 from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kafka_rest import errors
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.records import Deadline
 from tests.unit.fakes import FakeClock, FakeConsumer

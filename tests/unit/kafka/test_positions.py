@@ -7,7 +7,8 @@ import pytest
 from confluent_kafka import OFFSET_STORED
 
 from kafka_rest import errors
-from kafka_rest.kafka.consumers import ConsumerInstance, InstanceDescription, ReadLimits, Target
+from kafka_rest.kafka.consumers import ConsumerInstance
+from kafka_rest.kafka.description import InstanceDescription, ReadLimits, Target
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import CommittedOffset, Deadline, TopicPartition
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage
