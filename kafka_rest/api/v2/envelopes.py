@@ -30,7 +30,12 @@ LastOffset = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 2)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 # Set for librdkafka by other proxies; without it this proxy behaves as they do with it.
 IGNORED_OPTIONS = frozenset({"topic.metadata.refresh.interval.ms"})
-ALIASES = {"responseMinBytes": "fetch.min.bytes", "requestWaitMs": "consumer.request.timeout.ms"}
+ALIASES = {
+    "responseMinBytes": "fetch.min.bytes",
+    "requestWaitMs": "consumer.request.timeout.ms",
+    # As Kafka and some proxies name it.
+    "enable.auto.commit": "auto.commit.enable",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def test_consumer_options_and_their_other_names() -> None:
         "name": "n",
         "responseMinBytes": "10",
         "requestWaitMs": 1.5,
-        "auto.commit.enable": False,
+        "enable.auto.commit": False,
         "topic.metadata.refresh.interval.ms": "1000",
         "include": "headers",
     }
