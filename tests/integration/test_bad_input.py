@@ -21,6 +21,11 @@ TYPES = [
     "application/vnd.kafka.binary.v1+json",
     "application/vnd.kafka.json.v1+json",
     "application/vnd.kafka.avro.v1+json",
+    "application/vnd.kafka.v2+json",
+    *(
+        f"application/vnd.kafka.{name}.v2+json"
+        for name in ("binary", "json", "avro", "jsonschema", "protobuf", "string")
+    ),
 ]
 MOST_BYTES = 200_000
 
@@ -152,6 +157,9 @@ KNOWN = st.sampled_from(
         "/consumers/g/instances/none",
         "/consumers/g/instances/none/offsets",
         "/consumers/g/instances/none/topics/{t}",
+        "/topics/{t}/partitions/0/offsets",
+        "/consumers/g/instances/none/subscription",
+        "/consumers/g/instances/none/records",
     ]
 )
 PATH = st.one_of(KNOWN, st.lists(SEGMENT, max_size=6).map(lambda parts: "/" + "/".join(parts)))
@@ -184,7 +192,11 @@ VALUE: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 SCHEMA = st.sampled_from(
-    ['"int"', '"string"', '["null","int"]', "{", "", '{"type":"map","values":"int"}']
+    [
+        *('"int"', '"string"', '["null","int"]', "{", "", '{"type":"map","values":"int"}'),
+        *('{"type":"object"}', '{"$ref":"#/nope"}', "true"),
+        *('syntax = "proto3"; message M { int32 a = 1; }', 'syntax = "proto3"; message'),
+    ]
 )
 RECORD = st.fixed_dictionaries(
     {}, optional={"key": VALUE, "value": VALUE, "partition": VALUE, "x": VALUE}
@@ -249,6 +261,61 @@ def test_whatever_is_sent_gets_an_answer_that_says_why(
     if reply.status >= 500:
         # An offset outside the log, or a stored record that is not of the format asked for.
         assert reply.json["error_code"] == 50002, reply
+
+
+PLACE = st.fixed_dictionaries(
+    {},
+    optional={
+        "topic": st.just("{t}") | VALUE,
+        "partition": st.integers(-1, 3) | VALUE,
+        "offset": st.integers(-2, 5) | VALUE,
+        "timestamp": st.sampled_from(["2020-01-01T00:00:00Z", 5, "x"]) | VALUE,
+        "metadata": VALUE,
+    },
+)
+CONSUMER_BODY = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("offsets", "timestamps", "partitions"), st.lists(PLACE, max_size=3) | VALUE
+        ),
+        "topics": st.lists(st.just("{t}") | VALUE, max_size=3) | VALUE,
+        "topic_pattern": st.sampled_from(["(", ".*", "{t}", "[a-z"]) | VALUE,
+    },
+)
+CALL = st.sampled_from(
+    [
+        *(("POST", path) for path in ("subscription", "assignments", "positions", "offsets")),
+        *(("POST", f"positions/{end}") for end in ("beginning", "end")),
+        *(("GET", path) for path in ("subscription", "assignments", "offsets")),
+        ("GET", "records?timeout=1"),
+        ("DELETE", "subscription"),
+    ]
+)
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(CALL, st.one_of(st.none(), CONSUMER_BODY, VALUE))
+def test_nothing_sent_to_a_consumer_harms_it(
+    small: Proxy, topic: str, call: tuple[str, str], body: Any
+) -> None:
+    consumer = "/consumers/live/instances/c"
+    small.v2("POST", "/consumers/live", {"name": "c", "auto.offset.reset": "earliest"})
+    method, path = call
+    data = None if body is None else json.dumps(body).replace("{t}", topic).encode()
+    reply = small.v2(method, f"{consumer}/{path}", data, "binary" if "records" in path else "")
+    if reply.status >= 400:
+        assert reply.json["message"]
+        # Kafka may refuse a commit, or not answer for a topic that is not there.
+        assert reply.status < 500 or reply.json["error_code"] in (50002, 50003), reply
+    assert small.v2("DELETE", f"{consumer}/subscription").status == 204
+    place = {"topic": topic, "partition": 0}
+    assigned = small.v2("POST", f"{consumer}/assignments", {"partitions": [place]})
+    assert assigned.status == 204, assigned
 
 
 def test_server_is_unharmed_by_all_of_this(small: Proxy, topic: str) -> None:
