@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotFound as WerkzeugNotFound
 from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import consumers, cors, metadata
+from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import CLIENTS, ROUTE, Route, Segment, add_routes, routes
 from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
 from kafka_rest.api.request import PATH
@@ -98,7 +99,8 @@ def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> F
     app.extensions[CLIENTS] = clients or ClientRegistry(settings)
     app.url_map.merge_slashes = False
     app.url_map.converters["segment"] = Segment
-    offered = routes(_versions(settings))
+    doors = Doors(settings[s.API_ENDPOINTS_ALLOWLIST], settings[s.API_ENDPOINTS_BLOCKLIST])
+    offered = routes(_versions(settings), doors)
     add_routes(app, offered)
     # Ours is the one place that renders errors; without this, tests would see raw exceptions.
     app.config["PROPAGATE_EXCEPTIONS"] = False

@@ -14,7 +14,7 @@ _TRUTH = {"true": True, "false": False}
 
 
 @endpoint(
-    "consumer.delete",
+    "consumers.delete",
     "DELETE",
     "/consumers/<group>/instances/<instance>",
     offers.CONSUMERS,

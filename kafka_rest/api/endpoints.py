@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask, Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
+from kafka_rest.api.doors import Doors
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer
 from kafka_rest.api.v2.errors import in_v2
@@ -30,7 +31,11 @@ ROUTE = "kafka_rest.route"
 
 @dataclass
 class Endpoint:
-    """A method and path with the views of each API version; `name` is the one in metrics."""
+    """A method and path with the views of each API version.
+
+    `name` is the reference's, where it has one, without `api.VERSION.` before it; `{format}` in it
+    stands for the embedded format.
+    """
 
     name: str
     method: str
@@ -44,7 +49,8 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
 class Route:
     """An endpoint as one server offers it: without the API versions that are switched off."""
 
-    def __init__(self, endpoint: Endpoint, versions: Collection[str]) -> None:
+    def __init__(self, endpoint: Endpoint, versions: Collection[str], doors: Doors) -> None:
+        self._doors = doors
         served = {v: found for v, found in sorted(endpoint.views.items()) if v in versions}
         self.name, self.method, self.rule = endpoint.name, endpoint.method, endpoint.rule
         self.versions = frozenset(served)
@@ -57,7 +63,10 @@ class Route:
 
     def answer(self, call: Call, segments: dict[str, str]) -> Answer:
         """What the view of the negotiated version answers. Raises: that version's errors."""
-        version = call.choice.variant.version
+        variant = call.choice.variant
+        version = variant.version
+        if self._doors.some_are_closed:
+            self._doors.require_open(_resource(self.name, variant), self.method)
         try:
             return self._views[version](call, **checked(segments))
         except RestError as error:
@@ -66,9 +75,15 @@ class Route:
             raise
 
 
-def routes(versions: Collection[str]) -> list[Route]:
+def _resource(name: str, variant: Variant) -> str:
+    """The name of what is asked for, as the lists of endpoints have it."""
+    format_name = (variant.embedded_format or "").replace("jsonschema", "json-schema")
+    return f"api.{variant.version}.{name.format(format=format_name)}"
+
+
+def routes(versions: Collection[str], doors: Doors) -> list[Route]:
     """The endpoints that these API versions offer."""
-    found = [Route(endpoint, versions) for endpoint in ENDPOINTS.values()]
+    found = [Route(endpoint, versions, doors) for endpoint in ENDPOINTS.values()]
     return [route for route in found if route.versions]
 
 

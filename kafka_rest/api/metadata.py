@@ -44,7 +44,7 @@ def list_partitions(call: Call, topic: str) -> Answer:
 
 
 @endpoint(
-    "partition.get",
+    "partitions.get",
     "GET",
     "/topics/<topic>/partitions/<partition>",
     offers.PARTITIONS,

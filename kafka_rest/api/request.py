@@ -86,8 +86,14 @@ class Call:
         return f"{self._origin()}{path}/instances/{quote(instance, safe=_PATH_SAFE)}"
 
     def _origin(self) -> str:
-        """Scheme, host and port as the client sees them; `host.name` wins (reference behaviour)."""
+        """Scheme, host and port as the client sees them.
+
+        `advertised.listeners` wins, then `host.name` (reference behaviour).
+        """
         environ = self.environ
+        for url in self.settings[s.ADVERTISED_LISTENERS]:
+            if url.startswith(f"{environ['wsgi.url_scheme']}://"):
+                return str(url)
         forwarded = _trusted(str(environ.get("REMOTE_ADDR", "")), self.settings)
         scheme = str(environ["wsgi.url_scheme"])
         host = str(environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""))

@@ -176,6 +176,26 @@ API_V1_ENABLE = _ours(
     "Serve API v1; without it, a request that names no version is one of v2.",
 )
 API_V2_ENABLE = _row("api.v2.enable", t.boolean, "true", "Serve API v2.")
+API_ENDPOINTS_ALLOWLIST = _row(
+    "api.endpoints.allowlist",
+    t.names,
+    "",
+    "Endpoints to serve, such as api.v2.topics.list, or all of a kind, such as api.v2.consumers.*; "
+    "empty: all.",
+)
+API_ENDPOINTS_BLOCKLIST = _row(
+    "api.endpoints.blocklist",
+    t.names,
+    "",
+    "Endpoints not to serve: a GET of one is 404, anything else 405.",
+)
+ADVERTISED_LISTENERS = _row(
+    "advertised.listeners",
+    t.urls,
+    "",
+    "URLs of which the first with the request's scheme is the origin in base_uri; it wins over "
+    "host.name.",
+)
 DEBUG = _row("debug", t.boolean, "false", "Put exceptions and their stacks into error messages.")
 REQUEST_LOGGER_NAME = _row(
     "request.logger.name", t.text, "io.confluent.rest-utils.requests", "The access log's logger."

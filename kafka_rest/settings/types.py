@@ -68,6 +68,11 @@ def text(value: str) -> str:
     return value
 
 
+def names(value: str) -> frozenset[str]:
+    """Names, comma-separated."""
+    return frozenset(name.strip() for name in value.split(",") if name.strip())
+
+
 def integer(least: int, most: int = 2**31 - 1) -> Parser[int]:
     """A whole number between two bounds, both included."""
 

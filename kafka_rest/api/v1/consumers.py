@@ -19,7 +19,7 @@ _GROUP = re.compile(r"[A-Za-z0-9._-]+\Z")
 UNLIMITED = -1
 
 
-@endpoint("consumer.create", "POST", "/consumers/<group>", offers.CONSUMERS)
+@endpoint("consumers.create", "POST", "/consumers/<group>", offers.CONSUMERS)
 def create_instance(call: Call, group: str) -> Answer:
     """Make a consumer instance; all options are optional."""
     description = _description(call, group, consumer_options(call.body()))
@@ -28,7 +28,7 @@ def create_instance(call: Call, group: str) -> Answer:
 
 
 @endpoint(
-    "consumer.topic.read",
+    "consumers.consume-{format}",
     "GET",
     "/consumers/<group>/instances/<instance>/topics/<topic>",
     offers.READ_TOPIC,
@@ -43,7 +43,10 @@ def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer:
 
 
 @endpoint(
-    "consumer.commit", "POST", "/consumers/<group>/instances/<instance>/offsets", offers.CONSUMERS
+    "consumers.commit-offsets",
+    "POST",
+    "/consumers/<group>/instances/<instance>/offsets",
+    offers.CONSUMERS,
 )
 def commit_offsets(call: Call, group: str, instance: str) -> Answer:
     """Commit what the instance has returned to its client; a body is not looked at."""
@@ -53,7 +56,7 @@ def commit_offsets(call: Call, group: str, instance: str) -> Answer:
 
 
 @endpoint(
-    "partition.consume",
+    "partitions.consume-{format}",
     "GET",
     "/topics/<topic>/partitions/<partition>/messages",
     offers.READ_PARTITION,

@@ -13,7 +13,7 @@ def list_topics(call: Call) -> Answer:
     return to_json(call.clients.metadata.topics(look_up_deadline(call)))
 
 
-@endpoint("topic.get", "GET", "/topics/<topic>", offers.TOPICS)
+@endpoint("topics.get", "GET", "/topics/<topic>", offers.TOPICS)
 def get_topic(call: Call, topic: str) -> Answer:
     """Show a topic: its overrides and its partitions."""
     metadata, deadline = call.clients.metadata, look_up_deadline(call)

@@ -8,14 +8,14 @@ from kafka_rest.api.response import Answer
 from kafka_rest.api.v1 import offers, shapes
 
 
-@endpoint("topic.produce", "POST", "/topics/<topic>", offers.PRODUCE_TO_TOPIC)
+@endpoint("produce-to-topic.{format}", "POST", "/topics/<topic>", offers.PRODUCE_TO_TOPIC)
 def produce_to_topic(call: Call, topic: str) -> Answer:
     """Produce records; each may name its partition."""
     return Answer(shapes.produced(produced(call, topic, None, topic_records(call.body()))))
 
 
 @endpoint(
-    "partition.produce",
+    "produce-to-partition.{format}",
     "POST",
     "/topics/<topic>/partitions/<partition>",
     offers.PRODUCE_TO_PARTITION,

@@ -32,7 +32,7 @@ NOT_GIVEN = -1
 _PATH = "/consumers/<group>/instances/<instance>"
 
 
-@endpoint("consumer.create", "POST", "/consumers/<group>", offers.SHARED_CONSUMERS)
+@endpoint("consumers.create", "POST", "/consumers/<group>", offers.SHARED_CONSUMERS)
 def create_instance(call: Call, group: str) -> Answer:
     """Make a consumer instance; all options are optional."""
     description = _description(call, group, envelopes.consumer_options(call.body()))
@@ -40,7 +40,7 @@ def create_instance(call: Call, group: str) -> Answer:
     return to_json(instance_shape(name, call.instance_uri(name)))
 
 
-@endpoint("consumer.subscribe", "POST", f"{_PATH}/subscription", offers.CONSUMERS)
+@endpoint("consumers.subscribe", "POST", f"{_PATH}/subscription", offers.CONSUMERS)
 def subscribe(call: Call, group: str, instance: str) -> Answer:
     """Subscribe to topics, in place of those before, or to those that a pattern matches."""
     topics, pattern = envelopes.subscription(call.body())
@@ -53,20 +53,20 @@ def subscribe(call: Call, group: str, instance: str) -> Answer:
     return NO_CONTENT
 
 
-@endpoint("consumer.subscription", "GET", f"{_PATH}/subscription", offers.CONSUMERS)
+@endpoint("consumers.get-subscription", "GET", f"{_PATH}/subscription", offers.CONSUMERS)
 def get_subscription(call: Call, group: str, instance: str) -> Answer:
     """List the topics subscribed to: those that match, for a pattern."""
     return to_json({"topics": list(_instance(call, group, instance).subscription.topics)})
 
 
-@endpoint("consumer.unsubscribe", "DELETE", f"{_PATH}/subscription", offers.CONSUMERS)
+@endpoint("consumers.unsubscribe", "DELETE", f"{_PATH}/subscription", offers.CONSUMERS)
 def unsubscribe(call: Call, group: str, instance: str) -> Answer:
     """End any subscription or assignment."""
     _instance(call, group, instance).unsubscribe(_metadata_deadline(call))
     return NO_CONTENT
 
 
-@endpoint("consumer.assign", "POST", f"{_PATH}/assignments", offers.CONSUMERS)
+@endpoint("consumers.assign", "POST", f"{_PATH}/assignments", offers.CONSUMERS)
 def assign(call: Call, group: str, instance: str) -> Answer:
     """Assign partitions by hand, in place of those before."""
     places = set(envelopes.partitions(call.body()))
@@ -74,13 +74,13 @@ def assign(call: Call, group: str, instance: str) -> Answer:
     return NO_CONTENT
 
 
-@endpoint("consumer.assignments", "GET", f"{_PATH}/assignments", offers.CONSUMERS)
+@endpoint("consumers.get-assignments", "GET", f"{_PATH}/assignments", offers.CONSUMERS)
 def get_assignments(call: Call, group: str, instance: str) -> Answer:
     """List the partitions assigned, by hand or by the group."""
     return to_json(shapes.partitions(_instance(call, group, instance).owned))
 
 
-@endpoint("consumer.seek", "POST", f"{_PATH}/positions", offers.CONSUMERS)
+@endpoint("consumers.seek-to-offset", "POST", f"{_PATH}/positions", offers.CONSUMERS)
 def seek(call: Call, group: str, instance: str) -> Answer:
     """Go on reading partitions from given offsets or times; in order, up to a failing one."""
     targets = envelopes.positions(call.body())
@@ -90,19 +90,19 @@ def seek(call: Call, group: str, instance: str) -> Answer:
     return NO_CONTENT
 
 
-@endpoint("consumer.seek.beginning", "POST", f"{_PATH}/positions/beginning", offers.CONSUMERS)
+@endpoint("consumers.seek-to-beginning", "POST", f"{_PATH}/positions/beginning", offers.CONSUMERS)
 def seek_to_beginning(call: Call, group: str, instance: str) -> Answer:
     """Go on reading partitions (none given: all) from the beginning of their logs."""
     return _seek_to(call, group, instance, Target(beginning=True))
 
 
-@endpoint("consumer.seek.end", "POST", f"{_PATH}/positions/end", offers.CONSUMERS)
+@endpoint("consumers.seek-to-end", "POST", f"{_PATH}/positions/end", offers.CONSUMERS)
 def seek_to_end(call: Call, group: str, instance: str) -> Answer:
     """Go on reading partitions (none given: all) from where their logs end now."""
     return _seek_to(call, group, instance, Target())
 
 
-@endpoint("consumer.commit", "POST", f"{_PATH}/offsets", offers.SHARED_CONSUMERS)
+@endpoint("consumers.commit-offsets", "POST", f"{_PATH}/offsets", offers.SHARED_CONSUMERS)
 def commit_offsets(call: Call, group: str, instance: str) -> Answer:
     """Commit the offsets of the body; without one, what has been returned to the client."""
     offsets = envelopes.commit(call.body())
@@ -118,7 +118,7 @@ def commit_offsets(call: Call, group: str, instance: str) -> Answer:
     return to_json([])
 
 
-@endpoint("consumer.committed", "GET", f"{_PATH}/offsets", offers.CONSUMERS)
+@endpoint("consumers.get-committed-offsets", "GET", f"{_PATH}/offsets", offers.CONSUMERS)
 def get_committed(call: Call, group: str, instance: str) -> Answer:
     """Show what the group has committed for the partitions in the body (of a GET)."""
     body = call.body()
@@ -130,7 +130,7 @@ def get_committed(call: Call, group: str, instance: str) -> Answer:
     return to_json(shapes.committed(stored))
 
 
-@endpoint("consumer.read", "GET", f"{_PATH}/records", offers.READ)
+@endpoint("consumers.consume-{format}", "GET", f"{_PATH}/records", offers.READ)
 def read_records(call: Call, group: str, instance: str) -> Answer:
     """Read what is there, or comes within the time."""
     timeout = call.query_long("timeout", NOT_GIVEN)

@@ -16,7 +16,7 @@ def list_topics(call: Call) -> Answer:
     return to_json([name for name in names if name not in INTERNAL_TOPICS])
 
 
-@endpoint("topic.get", "GET", "/topics/<topic>", offers.METADATA)
+@endpoint("topics.get", "GET", "/topics/<topic>", offers.METADATA)
 def get_topic(call: Call, topic: str) -> Answer:
     """Show a topic: its settings, defaults included, and its partitions."""
     metadata, deadline = call.clients.metadata, look_up_deadline(call)
@@ -25,7 +25,10 @@ def get_topic(call: Call, topic: str) -> Answer:
 
 
 @endpoint(
-    "partition.offsets", "GET", "/topics/<topic>/partitions/<partition>/offsets", offers.METADATA
+    "partitions.get-offsets",
+    "GET",
+    "/topics/<topic>/partitions/<partition>/offsets",
+    offers.METADATA,
 )
 def get_offsets(call: Call, topic: str, partition: str) -> Answer:
     """Show where a partition's log begins and ends."""

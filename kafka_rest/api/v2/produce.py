@@ -10,13 +10,18 @@ from kafka_rest.api.v2.records import included, produce_records
 from kafka_rest.api.v2.shapes import produced_status
 
 
-@endpoint("topic.produce", "POST", "/topics/<topic>", offers.PRODUCE)
+@endpoint("produce-to-topic.{format}", "POST", "/topics/<topic>", offers.PRODUCE)
 def produce_to_topic(call: Call, topic: str) -> Answer:
     """Produce records; each may name its partition."""
     return _produce(call, topic, None)
 
 
-@endpoint("partition.produce", "POST", "/topics/<topic>/partitions/<partition>", offers.PRODUCE)
+@endpoint(
+    "produce-to-partition.{format}",
+    "POST",
+    "/topics/<topic>/partitions/<partition>",
+    offers.PRODUCE,
+)
 def produce_to_partition(call: Call, topic: str, partition: str) -> Answer:
     """Produce records to one partition, as far as they do not name another."""
     return _produce(call, topic, partition_number(partition))
