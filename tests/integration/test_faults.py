@@ -73,6 +73,16 @@ def test_passing_error_of_a_produce_is_retried(
     broker.clear_errors(PRODUCE)
 
 
+def test_denied_record_is_that_of_its_version(
+    proxy: Proxy, broker: EmbeddedBroker, topic: str
+) -> None:
+    broker.push_errors(PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    reply = proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": 1}]}, "json")
+    broker.clear_errors(PRODUCE)
+    found = {entry["error_code"] for entry in reply.json["offsets"]}
+    assert (reply.status, found) == (403, {40301})
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kafka_rest import errors
 from kafka_rest.api.response import encode
 from kafka_rest.core.produce import ProduceResult
 from kafka_rest.kafka.metadata import Partition
@@ -30,13 +31,17 @@ def partition(found: Partition) -> Any:
     }
 
 
-def produced(result: ProduceResult) -> bytes:
-    """The answer to a produce call.
+# v1 tells failures that may be tried again from those that may not, and no more.
+CODES = {errors.TopicForbidden.error_code: errors.KafkaFailure.error_code}
+
+
+def produced(result: ProduceResult, codes: Mapping[int, int] = CODES) -> bytes:
+    """The answer to a produce call; `codes` stand in for some of the reports'.
 
     Rendered by hand, as most of the answers of a busy proxy are this.
     """
     return b'{"offsets":[%b],"key_schema_id":%b,"value_schema_id":%b}' % (
-        b",".join([_report(report) for report in result.reports]),
+        b",".join([_report(report, codes) for report in result.reports]),
         _number(result.key_schema_id),
         _number(result.value_schema_id),
     )
@@ -45,10 +50,11 @@ def produced(result: ProduceResult) -> bytes:
 _STORED = b'{"partition":%d,"offset":%d,"error_code":null,"error":null}'
 
 
-def _report(report: DeliveryReport) -> bytes:
-    if report.error_code is None and report.offset is not None:
+def _report(report: DeliveryReport, codes: Mapping[int, int]) -> bytes:
+    code = report.error_code
+    if code is None and report.offset is not None:
         return _STORED % report[:2]
-    return encode(report._asdict())
+    return encode(report._asdict() | {"error_code": codes.get(code or 0, code)})
 
 
 def _number(value: int | None) -> bytes:

@@ -30,4 +30,4 @@ def produce_to_partition(call: Call, topic: str, partition: str) -> Answer:
 def _produce(call: Call, topic: str, partition: int | None) -> Answer:
     body = produce_records(call.body(), included(call))
     result = produced(call, topic, partition, body, v2_rules=True)
-    return Answer(shapes.produced(result), produced_status(result))
+    return Answer(shapes.produced(result, {}), produced_status(result))
