@@ -29,7 +29,6 @@ from kafka_rest.records import (
     Schema,
     SchemaReference,
 )
-from kafka_rest.schemas.subjects import topic_name_subject
 
 
 class JsonRecords(NamedTuple):
@@ -177,7 +176,6 @@ def _registered(
     schema_type: str,
     deadline: Deadline,
 ) -> Schema:
-    subject = topic_name_subject(request.topic, side.name)
     if side.choice.schema_id is not None:
         schema = clients.schemas.by_id(side.choice.schema_id, deadline)
         if schema.schema_type != schema_type:
@@ -186,12 +184,22 @@ def _registered(
                 f"not {schema_type}"
             )
         if request.strict_subject:
+            subject = _subject(clients, request, side, schema)
             clients.schemas.require_in_subject(subject, schema, deadline)
         return schema
     text, references = side.choice.text or "", side.choice.references
-    if not references:
-        request.embedded_format.check(Schema(-1, schema_type, text))
+    unregistered = clients.schemas.unregistered(schema_type, text, references, deadline)
+    request.embedded_format.check(unregistered)
+    subject = _subject(clients, request, side, unregistered)
     return clients.schemas.register(subject, schema_type, text, deadline, references)
+
+
+def _subject(clients: ClientRegistry, request: ProduceRequest, side: _Side, schema: Schema) -> str:
+    strategy = clients.subject_strategies[side.name]
+    record = request.embedded_format.record_name(schema) if strategy.by_record else ""
+    if record is None:
+        raise SchemaError("it has no name, which the subject name strategy asks for")
+    return strategy.subject(request.topic, side.name, record)
 
 
 def _encoded(

@@ -73,6 +73,11 @@ class Avro:
         """Compile a schema before it is registered. Raises: SchemaError."""
         _parsed(schema)
 
+    def record_name(self, schema: Schema) -> str | None:
+        """The full name of a record. Raises: SchemaError."""
+        parsed = _parsed(schema)
+        return str(parsed.fullname) if parsed.type == "record" else None
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The compiled encoder of a registered schema. Raises: SchemaError."""
         assert schema is not None, "avro needs a schema"

@@ -46,6 +46,10 @@ class Binary:
     def check(self, schema: Schema) -> None:
         """Nothing: bytes have no schema."""
 
+    def record_name(self, schema: Schema) -> str | None:
+        """None: there is no schema."""
+        return None
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The encoder, the same for all."""
         return _ENCODER

@@ -59,6 +59,10 @@ class EmbeddedFormat(Protocol):
         """Compile a schema, with its references, before it is registered. Raises: SchemaError."""
         ...
 
+    def record_name(self, schema: Schema) -> str | None:
+        """The name of what the schema describes, None where it has none. Raises: SchemaError."""
+        ...
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The compiled encoder for a registered schema (cached, bounded). Raises: SchemaError."""
         ...

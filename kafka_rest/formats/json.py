@@ -48,6 +48,10 @@ class Json:
     def check(self, schema: Schema) -> None:
         """Nothing: plain JSON has no schema."""
 
+    def record_name(self, schema: Schema) -> str | None:
+        """None: there is no schema."""
+        return None
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The encoder, the same for all."""
         return _ENCODER

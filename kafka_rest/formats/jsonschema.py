@@ -150,6 +150,12 @@ class JsonSchema:
         """Compile a schema before it is registered. Raises: SchemaError."""
         _validator(schema)
 
+    def record_name(self, schema: Schema) -> str | None:
+        """The schema's title. Raises: SchemaError."""
+        contents = _contents(schema.text, "the schema")
+        title = contents.get("title") if isinstance(contents, dict) else None
+        return title if isinstance(title, str) else None
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The encoder of a registered schema, which validates. Raises: SchemaError."""
         assert schema is not None, "jsonschema needs a schema"

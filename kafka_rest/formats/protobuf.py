@@ -108,6 +108,10 @@ class Protobuf:
         """Compile a schema before it is registered. Raises: SchemaError."""
         compiled(schema)
 
+    def record_name(self, schema: Schema) -> str | None:
+        """The full name of the first message. Raises: SchemaError."""
+        return str(compiled(schema).first.DESCRIPTOR.full_name)
+
     def encoder(self, schema: Schema | None) -> Encoder:
         """The encoder of a registered schema's first message. Raises: SchemaError."""
         assert schema is not None, "protobuf needs a schema"

@@ -27,6 +27,7 @@ from kafka_rest.pinning import mint_instance
 from kafka_rest.records import Deadline
 from kafka_rest.schemas.client import SchemaRegistryClient
 from kafka_rest.schemas.resolve import SchemaResolver
+from kafka_rest.schemas.subjects import STRATEGIES
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,10 @@ class ClientRegistry:
             join_seconds=settings[s.CONSUMER_JOIN_TIMEOUT_MS] / 1000,
             commit_seconds=settings[s.CONSUMER_COMMIT_TIMEOUT_MS] / 1000,
         )
+        self.subject_strategies = {
+            "key": STRATEGIES[settings[s.SCHEMA_REGISTRY_KEY_SUBJECT_NAME_STRATEGY]],
+            "value": STRATEGIES[settings[s.SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY]],
+        }
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._closers: list[tuple[str, Callable[[Deadline], None]]] = []

@@ -122,6 +122,23 @@ class SchemaResolver:
 
         return self._by_text.get(key, register, deadline)
 
+    def unregistered(
+        self,
+        schema_type: str,
+        text: str,
+        references: tuple[SchemaReference, ...],
+        deadline: Deadline,
+    ) -> Schema:
+        """A schema that has no id yet, references resolved."""
+        if not references:
+            return Schema(-1, schema_type, text)
+        key = (schema_type, text, references)
+        return self._by_text.get(
+            key,
+            lambda: Schema(-1, schema_type, text, self._resolved(references, deadline)),
+            deadline,
+        )
+
     def require_in_subject(self, subject: str, schema: Schema, deadline: Deadline) -> None:
         """Make sure that a schema is registered under a subject. Raises: SchemaRegistryFailure."""
         key = (subject, schema.schema_id)

@@ -66,6 +66,19 @@ SCHEMA_REGISTRY_USER_INFO = _ours(
     "USER:PASSWORD for the schema registry; empty for none.",
 )
 
+SCHEMA_REGISTRY_KEY_SUBJECT_NAME_STRATEGY = _row(
+    "schema.registry.key.subject.name.strategy",
+    t.class_name("TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"),
+    "TopicNameStrategy",
+    "Under which subject the schemas of keys are registered: by topic, by record name, or both.",
+)
+SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY = _row(
+    "schema.registry.value.subject.name.strategy",
+    t.class_name("TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"),
+    "TopicNameStrategy",
+    "The same for the schemas of values.",
+)
+
 # -- the server
 # --------------------------------------------------------------------------------------------
 

@@ -73,6 +73,18 @@ def names(value: str) -> frozenset[str]:
     return frozenset(name.strip() for name in value.split(",") if name.strip())
 
 
+def class_name(*allowed: str) -> Parser[str]:
+    """One of these Java classes, with or without its package; without it."""
+
+    def parse(value: str) -> str:
+        name = value.rpartition(".")[2]
+        if name not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return name
+
+    return parse
+
+
 def integer(least: int, most: int = 2**31 - 1) -> Parser[int]:
     """A whole number between two bounds, both included."""
 

@@ -1,5 +1,8 @@
 """Settings that change what v2 serves."""
 
+import json
+import urllib.request
+
 from tests.contract.test_deviations import error
 from tests.stack import Proxy, Stack
 
@@ -36,3 +39,35 @@ def test_version_that_is_switched_off_is_not_there(stack: Stack) -> None:
         assert proxy.get("/").status == 200
         assert error(proxy.v2("GET", "/")) == (406, 406)
         assert error(proxy.v2("POST", "/consumers/g/instances/c/subscription", {})) == (404, 404)
+
+
+def test_subjects_follow_the_name_strategies(stack: Stack) -> None:
+    java = "io.confluent.kafka.serializers.subject"
+    settings = {
+        "schema.registry.key.subject.name.strategy": f"{java}.RecordNameStrategy",
+        "schema.registry.value.subject.name.strategy": f"{java}.TopicRecordNameStrategy",
+    }
+    topic = stack.create_topic()
+    name = f"R{topic.replace('-', '_')}"
+    schemas = {
+        "avro": json.dumps({"type": "record", "name": name, "namespace": "n", "fields": []}),
+        "jsonschema": json.dumps({"title": f"n.{name}J", "type": "object", "properties": {}}),
+        "protobuf": f'syntax = "proto3"; package n; message {name}P {{}}',
+    }
+    with Proxy(stack, settings, workers=1) as proxy:
+        for fmt, text in schemas.items():
+            record = {"key": {}, "value": {}}
+            body = {"key_schema": text, "value_schema": text, "records": [record]}
+            made = proxy.v2("POST", f"/topics/{topic}", body, fmt)
+            assert made.status == 200, made
+            again = {
+                "key_schema_id": made.json["key_schema_id"],
+                "value_schema_id": made.json["value_schema_id"],
+                "records": [record],
+            }
+            assert proxy.v2("POST", f"/topics/{topic}", again, fmt).status == 200
+        unnamed = {"value_schema": '"int"', "records": [{"value": 1}]}
+        assert error(proxy.v2("POST", f"/topics/{topic}", unnamed, "avro")) == (422, 42205)
+    with urllib.request.urlopen(f"{stack.registry}/subjects", timeout=20) as answer:
+        subjects = set(json.loads(answer.read()))
+    assert {f"n.{name}", f"{topic}-n.{name}", f"{topic}-n.{name}J", f"n.{name}P"} <= subjects

@@ -9,7 +9,7 @@ import requests
 from kafka_rest.errors import SchemaRegistryFailure
 from kafka_rest.records import Deadline, SchemaReference
 from kafka_rest.schemas.client import SchemaRegistryClient
-from kafka_rest.schemas.subjects import topic_name_subject
+from kafka_rest.schemas.subjects import STRATEGIES
 
 
 def answer(status: int, body: bytes) -> requests.Response:
@@ -130,4 +130,9 @@ def test_no_url_at_all_is_said() -> None:
 
 
 def test_subject_follows_the_topic() -> None:
-    assert topic_name_subject("t", "key") == "t-key"
+    subjects = {n: found.subject("t", "key", "shop.User") for n, found in STRATEGIES.items()}
+    assert subjects == {
+        "TopicNameStrategy": "t-key",
+        "RecordNameStrategy": "shop.User",
+        "TopicRecordNameStrategy": "t-shop.User",
+    }
