@@ -1,12 +1,13 @@
 """The embedded format jsonschema: JSON validated by a schema, in the schema registry's envelope."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import jsonschema
 import msgspec
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import UnknownType, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
 from referencing import Registry, Resource
@@ -28,6 +29,19 @@ from kafka_rest.records import Schema
 SCHEMA_TYPE = "JSON"
 COMPILED_SCHEMAS = 1000
 REASON_LENGTH = 200
+
+# What the library raises for a schema that its metaschema lets through, such as a broken one behind
+# a reference, which is looked at only when a value gets there.
+_FAILURES: tuple[type[Exception], ...] = (
+    RecursionError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    re.error,
+    UnknownType,
+)
+_REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unresolvable)
 
 _JSON = Json()
 
@@ -63,8 +77,8 @@ def _validator(schema: Schema) -> Validator | None:
     if not isinstance(contents, dict | bool):
         # A number or a list is no schema by any draft, yet is taken (reference behaviour).
         return None
-    draft: Any = validator_for(contents, default=jsonschema.Draft7Validator)
     try:
+        draft: Any = validator_for(contents, default=jsonschema.Draft7Validator)
         draft.check_schema(contents)
         registry: Any = Registry().with_resources(
             (r.name, Resource.from_contents(_contents(r.text, r.name), DRAFT7))
@@ -76,7 +90,7 @@ def _validator(schema: Schema) -> Validator | None:
         raise SchemaRefused(f"{_path(error)}: {_reason(error)}") from error
     except Unresolvable as error:
         raise SchemaRefused(f"the reference {str(error.ref)[:80]} leads nowhere") from error
-    except (RecursionError, ValueError) as error:
+    except _FAILURES as error:
         raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
     made: Any = _DRAFTS.get(draft, draft)
     compiled: Validator = made(contents, registry=registry, format_checker=draft.FORMAT_CHECKER)
@@ -132,7 +146,7 @@ def _checker(validator: Validator | None) -> Callable[[bytes], None]:
             error: ValidationError | None = next(
                 validator.iter_errors(msgspec.json.decode(text)), None
             )
-        except (msgspec.DecodeError, RecursionError, Unresolvable) as failure:
+        except _REFUSALS as failure:
             raise ConversionError(f"#: {str(failure)[:REASON_LENGTH]}") from failure
         if error is not None:
             raise ConversionError(f"{_path(error)}: {_reason(error)}")

@@ -29,6 +29,7 @@ USER = {
     "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
     "required": ["a"],
 }
+DRAFTS = "http://json-schema.org/draft"
 POINT = {"$id": "http://example.org/p.json", "properties": {"x": {"type": "integer"}}}
 
 
@@ -136,6 +137,8 @@ def test_schema_that_restricts_nothing_takes_everything(contents: Any) -> None:
         ('{"type":"nope"}', SchemaRefused),
         ('{"type":5}', SchemaRefused),
         ('{"properties":[]}', SchemaRefused),
+        ('{"$schema":5}', SchemaRefused),
+        ('{"$schema":[]}', SchemaRefused),
         ('{"$ref":"#/definitions/nope"}', SchemaRefused),
         ('{"items":{"$ref":"http://127.0.0.1:1/x.json"}}', SchemaRefused),
         ("[" * 5000 + "]" * 5000, SchemaError),
@@ -152,6 +155,32 @@ def test_references_of_the_registry_are_followed() -> None:
     assert JSCH.encoder(known).encode(b'{"p":{"x":1}}')
     with pytest.raises(ConversionError, match="#/p/x"):
         JSCH.encoder(known).encode(b'{"p":{"x":"y"}}')
+
+
+@pytest.mark.parametrize("text", ['{"type":"nope"}', '{"properties":[]}', '{"pattern":"("}'])
+def test_broken_schema_behind_a_reference_refuses_values(text: str) -> None:
+    reference = SchemaReference("http://example.org/p.json", "p", 1, text)
+    known = schema({"$ref": "http://example.org/p.json"}, (reference,))
+    for value in (b'{"a":1}', b'"x"'):
+        with suppress(ConversionError, SchemaError):
+            JSCH.encoder(known).encode(value)
+
+
+@pytest.mark.parametrize(
+    ("contents", "text"),
+    [
+        ({"$ref": "#/x/y", "x": {"y": {"type": "nope"}}}, "1"),
+        ({"$ref": "#/x/y", "x": {"y": {"properties": []}}}, '{"a":1}'),
+        (
+            {"$schema": "http://json-schema.org/draft-04/schema#", "patternProperties": {"(": {}}},
+            '{"a":1}',
+        ),
+        ({"multipleOf": 0.5}, "1" * 401),
+    ],
+)
+def test_schema_that_fails_at_work_refuses_the_value(contents: Any, text: str) -> None:
+    with pytest.raises(ConversionError):
+        written(contents, text)
 
 
 def test_agrees_with_confluents_serializers() -> None:
