@@ -22,6 +22,10 @@ OWN_NAME = "kafka-rest-schema.proto"
 MEMORY = "/dev/shm"
 REASON_LENGTH = 300
 _PLACE = re.compile(rf"{re.escape(OWN_NAME)}:(\d+):(\d+)")
+_BRACKETS = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|([{}\[\]()<>])""", re.DOTALL
+)
+MOST_NESTED = 50
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z")
 
 
@@ -36,7 +40,7 @@ class CompiledSchema:
         try:
             for file in files:
                 self.pool.Add(file)
-        except TypeError as error:
+        except (TypeError, BrokenMessage) as error:
             raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
         self.own = files[-1]
         if not self.own.message_type:
@@ -114,6 +118,8 @@ def _serialized(text: str) -> FileDescriptorProto | None:
 
 def _compiled_files(schema: Schema) -> list[FileDescriptorProto]:
     texts = {reference.name: reference.text for reference in schema.references}
+    for text in (schema.text, *texts.values()):
+        _refuse_depth(text)
     memory = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="kafka-rest-", dir=memory) as folder:
         for name, text in {**texts, OWN_NAME: schema.text}.items():
@@ -127,6 +133,19 @@ def _compiled_files(schema: Schema) -> list[FileDescriptorProto]:
                 f"Error when parsing raw schema. format = PROTOBUF: {_reason(error)}"
             ) from error
     return list(found.file)
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse what the compiler, which recurses in native code, would end the process for."""
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        if not bracket:
+            # A comment or a string: what stands in them nests nothing.
+            continue
+        depth += 1 if bracket in "{[(<" else -1
+        if depth > MOST_NESTED:
+            raise SchemaError(f"it is nested deeper than {MOST_NESTED} levels")
+        depth = max(depth, 0)
 
 
 def _write(folder: str, name: str, text: str) -> None:

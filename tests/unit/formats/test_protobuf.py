@@ -221,6 +221,20 @@ def test_broken_schema_is_refused_with_its_place(text: str, said: str) -> None:
         PROTOBUF.check(schema(text))
 
 
+@pytest.mark.parametrize("levels", [100, 300, 5000, 50_000])
+@pytest.mark.parametrize(
+    "opening",
+    ["message A {", "message A { // }\n", "message A { /* } */", "option a = {s: '}' x: "],
+)
+def test_schema_nested_without_end_is_refused(levels: int, opening: str) -> None:
+    """The compiler would end the process."""
+    with pytest.raises(SchemaError, match="nested"):
+        PROTOBUF.check(schema(HEAD + opening * levels + "}" * levels))
+    deep = SchemaReference("a.proto", "a", 1, HEAD + opening * levels)
+    with pytest.raises(SchemaError, match="nested"):
+        PROTOBUF.check(schema(HEAD + 'import "a.proto"; message M {}', (deep,)))
+
+
 def test_references_are_imports() -> None:
     inner = SchemaReference("c.proto", "c", 1, HEAD + "package c; message C { int32 v = 1; }")
     middle = SchemaReference(
