@@ -10,11 +10,16 @@ import msgspec
 
 from kafka_rest.errors import ConversionFailed, RestError, because
 from kafka_rest.formats import avro_read, avro_schema, avro_write, envelope
-from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
+from kafka_rest.formats.embedded import (
+    COMPILED_SCHEMAS,
+    ConversionError,
+    DecodeError,
+    Encoder,
+    FindSchema,
+)
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "AVRO"
-COMPILED_SCHEMAS = 1000
 
 
 @lru_cache(COMPILED_SCHEMAS)

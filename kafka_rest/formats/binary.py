@@ -2,11 +2,14 @@
 
 from binascii import Error, a2b_base64, b2a_base64
 
-import msgspec
-
 from kafka_rest.errors import InvalidBase64, RestError
-from kafka_rest.formats.embedded import ConversionError, Encoder, FindSchema
-from kafka_rest.records import Schema
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    Encoder,
+    FindSchema,
+    Schemaless,
+    text_of_string,
+)
 
 _QUOTE = ord('"')
 
@@ -18,7 +21,7 @@ def encode(text: bytes) -> bytes:
     A number or boolean is read as its own text, as the reference does.
     """
     if text[0] == _QUOTE:
-        text = _unescaped(text) if b"\\" in text else text[1:-1]
+        text = text_of_string(text) if b"\\" in text else text[1:-1]
     elif text[:1] in b"{[":
         raise ConversionError("it is not a string")
     if len(text) % 4:
@@ -30,29 +33,11 @@ def encode(text: bytes) -> bytes:
         raise ConversionError(str(error)) from error
 
 
-def _unescaped(text: bytes) -> bytes:
-    try:
-        return msgspec.json.decode(text, type=str).encode()
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise ConversionError(str(error)) from error
-
-
-class Binary:
+class Binary(Schemaless):
     """Raw bytes."""
 
     name = "binary"
-    schema_type: str | None = None
-
-    def check(self, schema: Schema) -> None:
-        """Nothing: bytes have no schema."""
-
-    def record_name(self, schema: Schema) -> str | None:
-        """None: there is no schema."""
-        return None
-
-    def encoder(self, schema: Schema | None) -> Encoder:
-        """The encoder, the same for all."""
-        return _ENCODER
+    own = Encoder(encode)
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """Base64 in quotes."""
@@ -63,6 +48,3 @@ class Binary:
         return InvalidBase64(
             f"Record {side} contains invalid base64 encoding (records[{index}].{side}: {error})"
         )
-
-
-_ENCODER = Encoder(encode)

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from kafka_rest.errors import RestError
+import msgspec
+
+from kafka_rest.errors import BadRequest, RestError, because
 from kafka_rest.records import Schema
 
 
@@ -37,6 +39,9 @@ class SchemaError(ValueError):
 class SchemaRefused(SchemaError):
     """A schema text that can be read but is of no use, which a schema registry would refuse."""
 
+
+COMPILED_SCHEMAS = 1000
+"""Schemas that a format keeps compiled, in each direction."""
 
 FindSchema = Callable[[int], Schema]
 """Looks a schema up by its id; raises a RestError when the schema registry cannot give it."""
@@ -77,3 +82,34 @@ class EmbeddedFormat(Protocol):
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request of which a side of record `index` was refused."""
         ...
+
+
+class Schemaless:
+    """What the formats share that need no schema; `own` is the one encoder of each."""
+
+    schema_type: str | None = None
+    own: Encoder
+
+    def check(self, schema: Schema) -> None:
+        """Nothing: there is no schema."""
+
+    def record_name(self, schema: Schema) -> str | None:
+        """None: there is no schema."""
+        return None
+
+    def encoder(self, schema: Schema | None) -> Encoder:
+        """The encoder, the same for all."""
+        return self.own
+
+
+def text_of_string(text: bytes) -> bytes:
+    """The UTF-8 of a JSON string. Raises: ConversionError."""
+    try:
+        return msgspec.json.decode(text, type=str).encode()
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ConversionError(str(error)) from error
+
+
+def bad_request(side: str, index: int, error: ConversionError) -> RestError:
+    """The error of a request whose record the format or its schema refuses, as v2 answers it."""
+    return because(BadRequest, f"{error} (records[{index}].{side})")

@@ -7,8 +7,13 @@ from typing import Any
 import msgspec
 
 from kafka_rest.errors import BadRequest, RestError
-from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
-from kafka_rest.records import Schema
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    DecodeError,
+    Encoder,
+    FindSchema,
+    Schemaless,
+)
 
 # The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
 # alone.
@@ -39,22 +44,11 @@ def _unescaped(match: "re.Match[bytes]") -> bytes:
     return msgspec.json.encode(msgspec.json.decode(match[0]))
 
 
-class Json:
+class Json(Schemaless):
     """JSON values."""
 
     name = "json"
-    schema_type: str | None = None
-
-    def check(self, schema: Schema) -> None:
-        """Nothing: plain JSON has no schema."""
-
-    def record_name(self, schema: Schema) -> str | None:
-        """None: there is no schema."""
-        return None
-
-    def encoder(self, schema: Schema | None) -> Encoder:
-        """The encoder, the same for all."""
-        return _ENCODER
+    own = Encoder(compact)
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The stored text, compact. Raises: DecodeError where it is no JSON."""
@@ -90,4 +84,3 @@ def _refuse_constant(name: str) -> Any:
 
 
 _SCANNER = json.JSONDecoder(parse_constant=_refuse_constant)
-_ENCODER = Encoder(compact)

@@ -14,20 +14,21 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT7
 
-from kafka_rest.errors import BadRequest, RestError, because
+from kafka_rest.errors import RestError
 from kafka_rest.formats import envelope
 from kafka_rest.formats.embedded import (
+    COMPILED_SCHEMAS,
     ConversionError,
     Encoder,
     FindSchema,
     SchemaError,
     SchemaRefused,
+    bad_request,
 )
 from kafka_rest.formats.json import Json, compact
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "JSON"
-COMPILED_SCHEMAS = 1000
 REASON_LENGTH = 200
 
 # What the library raises for a schema that its metaschema lets through, such as a broken one behind
@@ -182,4 +183,4 @@ class JsonSchema:
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""
-        return because(BadRequest, f"{error} (records[{index}].{side})")
+        return bad_request(side, index, error)

@@ -13,22 +13,22 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError as BrokenMessage
 from google.protobuf.message import EncodeError
 
-from kafka_rest.errors import BadRequest, RestError, because
+from kafka_rest.errors import RestError
 from kafka_rest.formats import envelope
 from kafka_rest.formats.embedded import (
+    COMPILED_SCHEMAS,
     ConversionError,
     DecodeError,
     Encoder,
     FindSchema,
     SchemaError,
+    bad_request,
 )
 from kafka_rest.formats.protobuf_json import lenient
-from kafka_rest.formats.protobuf_schema import compiled
+from kafka_rest.formats.protobuf_schema import REASON_LENGTH, compiled
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "PROTOBUF"
-COMPILED_SCHEMAS = 1000
-REASON_LENGTH = 300
 MOST_INDEXES = 100
 # The list of one index, 0, is written as one zero byte.
 _FIRST_MESSAGE = b"\0"
@@ -140,4 +140,4 @@ class Protobuf:
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""
-        return because(BadRequest, f"{error} (records[{index}].{side})")
+        return bad_request(side, index, error)

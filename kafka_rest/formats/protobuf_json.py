@@ -6,11 +6,12 @@ except bytes, of which it would skip what is no base64.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from kafka_rest.formats.embedded import ConversionError
+from kafka_rest.formats.embedded import COMPILED_SCHEMAS, ConversionError
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}\Z")
 _BOOLEANS = {"true": True, "false": False}
@@ -31,12 +32,14 @@ def lenient(descriptor: Descriptor, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_twice(given: list[FieldDescriptor]) -> None:
     """Refuse a field by both its names, which the library would take."""
-    names = [field.name for field in given]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConversionError(f"{name}: it is there twice, by both its names")
+    names: set[str] = set()
+    for field in given:
+        if field.name in names:
+            raise ConversionError(f"{field.name}: it is there twice, by both its names")
+        names.add(field.name)
 
 
+@lru_cache(COMPILED_SCHEMAS)
 def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
     known: dict[str, FieldDescriptor] = {}
     for field in descriptor.fields:

@@ -13,10 +13,14 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import DecodeError as BrokenMessage
 
-from kafka_rest.formats.embedded import DecodeError, SchemaError, SchemaRefused
+from kafka_rest.formats.embedded import (
+    COMPILED_SCHEMAS,
+    DecodeError,
+    SchemaError,
+    SchemaRefused,
+)
 from kafka_rest.records import Schema
 
-COMPILED_SCHEMAS = 1000
 OWN_NAME = "kafka-rest-schema.proto"
 # The compiler reads files; this file system is memory, where there is one.
 MEMORY = "/dev/shm"

@@ -2,9 +2,16 @@
 
 import msgspec
 
-from kafka_rest.errors import BadRequest, RestError, because
-from kafka_rest.formats.embedded import ConversionError, DecodeError, Encoder, FindSchema
-from kafka_rest.records import Schema
+from kafka_rest.errors import RestError
+from kafka_rest.formats.embedded import (
+    ConversionError,
+    DecodeError,
+    Encoder,
+    FindSchema,
+    Schemaless,
+    bad_request,
+    text_of_string,
+)
 
 
 def encode(text: bytes) -> bytes:
@@ -16,28 +23,14 @@ def encode(text: bytes) -> bytes:
         raise ConversionError("it is not a string")
     if text[:1] != b'"':
         return text
-    try:
-        return msgspec.json.decode(text, type=str).encode()
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise ConversionError(str(error)) from error
+    return text_of_string(text)
 
 
-class String:
+class String(Schemaless):
     """Plain text."""
 
     name = "string"
-    schema_type: str | None = None
-
-    def check(self, schema: Schema) -> None:
-        """Nothing: text has no schema."""
-
-    def record_name(self, schema: Schema) -> str | None:
-        """None: there is no schema."""
-        return None
-
-    def encoder(self, schema: Schema | None) -> Encoder:
-        """The encoder, the same for all."""
-        return _ENCODER
+    own = Encoder(encode)
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The text in quotes. Raises: DecodeError for bytes that are not UTF-8."""
@@ -48,7 +41,4 @@ class String:
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a value that is no text."""
-        return because(BadRequest, f"{error} (records[{index}].{side})")
-
-
-_ENCODER = Encoder(encode)
+        return bad_request(side, index, error)
