@@ -18,6 +18,11 @@ class TopicPartition(NamedTuple):
     topic: str
     partition: int
 
+    @property
+    def about(self) -> str:
+        """It in words, for an error."""
+        return f"topic {self.topic}, partition {self.partition}"
+
 
 Headers = list[tuple[str, bytes | None]]
 """A record's headers, in order; a name may come several times."""

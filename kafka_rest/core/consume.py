@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from kafka_rest import errors
-from kafka_rest import settings as s
 from kafka_rest.errors import RestError, because
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat
@@ -77,15 +76,14 @@ def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadReque
     Raises: IllegalState where the instance reads nothing, Undecodable, what Kafka reports.
     """
     limits, own = clients.limits, instance.description
-    if request.seconds is not None:
-        wait = min(request.seconds, limits.longest_read_seconds)
-        deadline = Deadline(wait)
-    else:
+    wait, join = request.seconds, 0.0
+    if wait is None:
         wait = limits.read_seconds if own.request_seconds is None else own.request_seconds
-        wait = min(max(wait, 0.0), limits.longest_read_seconds)
-        deadline = Deadline(limits.join_seconds + wait)
+        join = limits.join_seconds
+    wait = min(max(wait, 0.0), limits.longest_read_seconds)
+    deadline = Deadline(join + wait)
     most = limits.read_bytes
-    min_bytes = clients.settings[s.FETCH_MIN_BYTES] if own.min_bytes is None else own.min_bytes
+    min_bytes = limits.read_min_bytes if own.min_bytes is None else own.min_bytes
     bounds = ReadLimits(
         max_bytes=most if request.max_bytes is None else min(request.max_bytes, most),
         wait_seconds=wait,

@@ -19,6 +19,7 @@ from kafka_rest.formats.embedded import (
     SchemaError,
     SchemaRefused,
 )
+from kafka_rest.kafka.failures import partition_count
 from kafka_rest.kafka.producers import DeliveryBatch, Target
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import (
@@ -148,7 +149,7 @@ def _check_path_partition(
 
 def _require_partition(request: ProduceRequest, count: int) -> None:
     if request.partition is not None and not 0 <= request.partition < count:
-        raise because(errors.PartitionNotFound, f"Topic {request.topic} has {count} partitions.")
+        raise because(errors.PartitionNotFound, partition_count(request.topic, count))
 
 
 def _encoder(

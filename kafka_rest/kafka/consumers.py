@@ -21,9 +21,10 @@ from kafka_rest.kafka.description import (
     Target,
 )
 from kafka_rest.kafka.failures import error_of, rest_error
-from kafka_rest.kafka.membership import Membership, Offsets, Stored
+from kafka_rest.kafka.membership import Membership, Offsets
 from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.kafka.patterns import TopicPattern
+from kafka_rest.kafka.positions import Stored
 from kafka_rest.records import Clock, CommittedOffset, ConsumedRecord, Deadline, TopicPartition
 
 T = TypeVar("T")
@@ -116,12 +117,7 @@ class ConsumerInstance:
         if pattern is None:
             return
         self._matched = pattern.matches(existing)
-        if self._mutex.acquire(blocking=False):
-            try:
-                if not self._stopping.is_set():
-                    self._follow_pattern()
-            finally:
-                self._mutex.release()
+        self.tick()
 
     def unsubscribe(self, lock_by: Deadline) -> None:
         """Read nothing any more, whatever was read before."""
@@ -286,11 +282,7 @@ class ConsumerInstance:
         matched, self._matched = self._matched, None
         if matched is None or matched == self._subscription.topics:
             return
-        if matched:
-            self._subscribe(Subscription(matched, self._subscription.pattern))
-        else:
-            self._member.unsubscribe(Deadline(LEAST_CLOSE_SECONDS))
-            self._subscription = Subscription((), self._subscription.pattern)
+        self._subscribe(Subscription(matched, self._subscription.pattern))
 
     def _resolved(self, place: TopicPartition, target: Target, deadline: Deadline) -> int:
         """The offset that a target stands for at this moment."""

@@ -128,6 +128,11 @@ def refused_report(kind: type[RestError], cause: str) -> DeliveryReport:
     return DeliveryReport(None, None, kind.error_code, f"{kind.message} {cause}")
 
 
+def partition_count(topic: str, count: int) -> str:
+    """Why a partition is not there."""
+    return f"Topic {topic} has {count} partitions."
+
+
 def sentence(error: KafkaError, cause: KafkaError | None = None) -> str:
     """Kafka's text for the error, with the broker trouble behind a vague one."""
     text = str(error.str())

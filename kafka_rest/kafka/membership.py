@@ -13,11 +13,12 @@ from typing import Any
 from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from kafka_rest import errors
-from kafka_rest.errors import RestError, because
+from kafka_rest.errors import RestError
+from kafka_rest.kafka import positions
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
-from kafka_rest.records import CommittedOffset, ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.kafka.positions import Stored
+from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,8 @@ log = logging.getLogger(__name__)
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
 IDLE_CARRY_COUNT = 100
-LEAST_SECONDS = 0.01
 
 Offsets = dict[TopicPartition, int]
-Stored = dict[TopicPartition, CommittedOffset]
 
 
 class Membership:
@@ -112,41 +111,18 @@ class Membership:
 
     def bounds(self, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
         """The first offset of a partition and the one after its last."""
-        try:
-            found = self._consumer.get_watermark_offsets(
-                KafkaTopicPartition(*place), timeout=_seconds(deadline)
-            )
-        except KafkaException as failure:
-            raise rest_error(error_of(failure), _about_place(place)) from failure
-        if found is None:
-            raise because(errors.KafkaRetriable, f"no answer in time ({_about_place(place)})")
-        return found
+        return positions.bounds(self._consumer, place, deadline, place.about)
 
     def offset_for_time(self, place: TopicPartition, ms: int, deadline: Deadline) -> int | None:
         """The offset of the first record at or after a time; None where all are before it."""
-        asked = [KafkaTopicPartition(*place, ms)]
-        try:
-            (found,) = self._consumer.offsets_for_times(asked, timeout=_seconds(deadline))
-        except KafkaException as failure:
-            raise rest_error(error_of(failure), _about_place(place)) from failure
-        if found.error is not None:
-            raise rest_error(found.error, _about_place(place))
-        return found.offset if found.offset >= 0 else None
+        return positions.offset_for_time(self._consumer, place, ms, deadline)
 
-    def committed(
-        self, places: list[TopicPartition], deadline: Deadline
-    ) -> dict[TopicPartition, CommittedOffset]:
+    def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
         """What the group has stored for these partitions; those without an offset are left out."""
-        asked = [KafkaTopicPartition(*place) for place in places]
         try:
-            found = self._consumer.committed(asked, timeout=_seconds(deadline))
+            return positions.committed(self._consumer, places, deadline)
         except KafkaException as failure:
             raise rest_error(error_of(failure), self._about, self._trouble) from failure
-        return {
-            TopicPartition(p.topic, p.partition): CommittedOffset(p.offset, p.metadata or "")
-            for p in found
-            if p.error is None and p.offset >= 0
-        }
 
     def poll(self, timeout: float) -> None:
         """Serve the queue once, for a slice at the longest; what record comes is carried."""
@@ -306,12 +282,3 @@ class Membership:
 
 def _kafka_offsets(offsets: Offsets) -> list[KafkaTopicPartition]:
     return [KafkaTopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
-
-
-def _seconds(deadline: Deadline) -> float:
-    # librdkafka takes 0 for "at once".
-    return max(LEAST_SECONDS, deadline.left())
-
-
-def _about_place(place: TopicPartition) -> str:
-    return f"topic {place.topic}, partition {place.partition}"

@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.kafka.failures import error_of, rest_error
+from kafka_rest.kafka.failures import error_of, partition_count, rest_error
 from kafka_rest.records import Clock, Deadline, TopicPartition
 
 # It has no types.
@@ -136,7 +136,7 @@ class ClusterMetadata:
         try:
             first, end = (found.result(self._bound(deadline) + 1).offset for found in asked)
         except KafkaException as failure:
-            about = f"topic {topic}, partition {partition}"
+            about = TopicPartition(topic, partition).about
             raise rest_error(error_of(failure), about) from failure
         return first, end
 
@@ -168,7 +168,7 @@ class ClusterMetadata:
         """Make sure that a partition exists. Raises: TopicNotFound, PartitionNotFound."""
         count = self.require(place.topic, deadline)
         if place.partition >= count:
-            raise because(errors.PartitionNotFound, f"Topic {place.topic} has {count} partitions.")
+            raise because(errors.PartitionNotFound, partition_count(place.topic, count))
 
     def ensure_topic(self, topic: str, deadline: Deadline) -> int:
         """The number of partitions; a missing topic is created if the broker does so when asked for

@@ -19,6 +19,7 @@ from kafka_rest.kafka.failures import (
     FATE_OPEN,
     error_of,
     failed_report,
+    partition_count,
     refused_report,
 )
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
@@ -197,5 +198,5 @@ class SharedProducer:
 
 def _no_such_partition(target: Target) -> DeliveryReport:
     return refused_report(
-        errors.PartitionNotFound, f"Topic {target.topic} has {target.partition_count} partitions."
+        errors.PartitionNotFound, partition_count(target.topic, target.partition_count)
     )

@@ -45,6 +45,7 @@ class FlowLimits(NamedTuple):
     read_seconds: float
     longest_read_seconds: float
     read_bytes: int
+    read_min_bytes: int
     join_seconds: float
     commit_seconds: float
 
@@ -81,6 +82,7 @@ class ClientRegistry:
             read_seconds=settings[s.CONSUMER_REQUEST_TIMEOUT_MS] / 1000,
             longest_read_seconds=s.longest_read_seconds(settings),
             read_bytes=settings[s.CONSUMER_REQUEST_MAX_BYTES],
+            read_min_bytes=settings[s.FETCH_MIN_BYTES],
             join_seconds=settings[s.CONSUMER_JOIN_TIMEOUT_MS] / 1000,
             commit_seconds=settings[s.CONSUMER_COMMIT_TIMEOUT_MS] / 1000,
         )

@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.kafka.failures import BROKER_TROUBLE, error_of, rest_error
+from kafka_rest.kafka.failures import BROKER_TROUBLE, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
-from kafka_rest.records import ConsumedRecord, Deadline
+from kafka_rest.kafka.positions import bounds
+from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +72,7 @@ class SimpleConsumers:
         """
         about = f"topic {topic}, partition {partition}, offset {offset}"
         with self._borrowed(deadline) as consumer:
-            try:
-                low, high = consumer.get_watermark_offsets(
-                    KafkaTopicPartition(topic, partition), timeout=max(0.01, deadline.left())
-                )
-            except KafkaException as failure:
-                raise rest_error(error_of(failure), about) from failure
+            low, high = bounds(consumer, TopicPartition(topic, partition), deadline, about)
             if not low <= offset <= high:
                 raise because(
                     errors.KafkaFailure,
