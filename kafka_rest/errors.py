@@ -43,11 +43,6 @@ class InvalidRequest(RestError):
     message = "Kafka refused the request:"
 
 
-class Unauthenticated(RestError):
-    error_code = 40101
-    message = "Not authenticated."
-
-
 class TopicForbidden(RestError):
     error_code = 40301
     message = "Not authorized."

@@ -18,6 +18,7 @@ from kafka_rest.errors import BadRequest, Unprocessable, WrongType
 T = TypeVar("T")
 
 NULL = b"null"
+UNKNOWN_FIELD = "Unknown field."
 _ABSENT = msgspec.Raw(b"null")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
 # Of the rules for numbers only the lower bound is one of the API; the upper one is the type's.
@@ -158,23 +159,23 @@ class ConsumerOptionsSchema(Schema):
 _consumer_options = ConsumerOptionsSchema()
 
 
-def consumer_options(body: bytes) -> ConsumerOptions:
-    """The body of a create call. Raises: BadRequest, Unprocessable naming the fields."""
+def consumer_options(body: bytes, schema: Schema = _consumer_options) -> Any:
+    """The body of a create call, as what the schema makes of it.
+
+    Raises: BadRequest, Unprocessable or WrongType naming the fields.
+    """
     value = json_object(body)
     try:
-        options: ConsumerOptions = _consumer_options.load(value)
+        return schema.load(value)
     except ValidationError as error:
-        raise Unprocessable(violations(error)) from error
-    return options
+        unknown = any(texts == [UNKNOWN_FIELD] for texts in error.messages_dict.values())
+        raise (Unprocessable if unknown else WrongType)(_violations(error)) from error
 
 
-def violations(error: ValidationError) -> str:
-    """What marshmallow found, as a sentence that names the fields."""
+def _violations(error: ValidationError) -> str:
     messages: dict[str, list[str]] = error.messages_dict
     return "; ".join(
-        f"Unrecognized field: {name}"
-        if texts == ["Unknown field."]
-        else f"{name}: {' '.join(texts)}"
+        f"Unrecognized field: {name}" if texts == [UNKNOWN_FIELD] else f"{name}: {' '.join(texts)}"
         for name, texts in messages.items()
     )
 

@@ -28,10 +28,11 @@ _PATH_SAFE = ":@~!$&'()*+,;="
 class Call:
     """One request on its way through a view."""
 
-    __slots__ = ("choice", "clients", "environ")
+    __slots__ = ("_query", "choice", "clients", "environ")
 
     def __init__(self, environ: Mapping[str, Any], clients: ClientRegistry, choice: Choice) -> None:
         self.environ, self.clients, self.choice = environ, clients, choice
+        self._query: dict[str, list[str]] | None = None
 
     @property
     def settings(self) -> s.Settings:
@@ -77,8 +78,10 @@ class Call:
 
     def query_text(self, name: str) -> str:
         """A parameter of the query, the first of several; "" for an absent one."""
-        query = str(self.environ.get("QUERY_STRING", ""))
-        return parse_qs(query, keep_blank_values=True).get(name, [""])[0]
+        if self._query is None:
+            text = str(self.environ.get("QUERY_STRING", ""))
+            self._query = parse_qs(text, keep_blank_values=True)
+        return self._query.get(name, [""])[0]
 
     def instance_uri(self, instance: str) -> str:
         """The absolute URI of an instance under the group that this request was sent to."""

@@ -22,7 +22,8 @@ UNLIMITED = -1
 @endpoint("consumers.create", "POST", "/consumers/<group>", offers.CONSUMERS)
 def create_instance(call: Call, group: str) -> Answer:
     """Make a consumer instance; all options are optional."""
-    description = _description(call, group, consumer_options(call.body()))
+    options: ConsumerOptions = consumer_options(call.body())
+    description = _description(call, group, options)
     name = consume.create_instance(call.clients, description)
     return to_json(shapes.instance(name, call.instance_uri(name)))
 

@@ -2,6 +2,7 @@
 
 from kafka_rest.api.consumers import auto_commit, instance_name, require_format
 from kafka_rest.api.endpoints import endpoint
+from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import NO_CONTENT, Answer, json_list, to_json
 from kafka_rest.api.v1.shapes import instance as instance_shape
@@ -44,7 +45,7 @@ def create_instance(call: Call, group: str) -> Answer:
 def subscribe(call: Call, group: str, instance: str) -> Answer:
     """Subscribe to topics, in place of those before, or to those that a pattern matches."""
     topics, pattern = envelopes.subscription(call.body())
-    found, deadline = _instance(call, group, instance), _metadata_deadline(call)
+    found, deadline = _instance(call, group, instance), look_up_deadline(call)
     if topics is not None:
         found.subscribe(topics, deadline)
     elif pattern is not None:
@@ -62,7 +63,7 @@ def get_subscription(call: Call, group: str, instance: str) -> Answer:
 @endpoint("consumers.unsubscribe", "DELETE", f"{_PATH}/subscription", offers.CONSUMERS)
 def unsubscribe(call: Call, group: str, instance: str) -> Answer:
     """End any subscription or assignment."""
-    _instance(call, group, instance).unsubscribe(_metadata_deadline(call))
+    _instance(call, group, instance).unsubscribe(look_up_deadline(call))
     return NO_CONTENT
 
 
@@ -70,7 +71,7 @@ def unsubscribe(call: Call, group: str, instance: str) -> Answer:
 def assign(call: Call, group: str, instance: str) -> Answer:
     """Assign partitions by hand, in place of those before."""
     places = set(envelopes.partitions(call.body()))
-    _instance(call, group, instance).assign(places, _metadata_deadline(call))
+    _instance(call, group, instance).assign(places, look_up_deadline(call))
     return NO_CONTENT
 
 
@@ -84,7 +85,7 @@ def get_assignments(call: Call, group: str, instance: str) -> Answer:
 def seek(call: Call, group: str, instance: str) -> Answer:
     """Go on reading partitions from given offsets or times; in order, up to a failing one."""
     targets = envelopes.positions(call.body())
-    found, deadline = _instance(call, group, instance), _metadata_deadline(call)
+    found, deadline = _instance(call, group, instance), look_up_deadline(call)
     for place, target in targets:
         found.seek(place, target, deadline)
     return NO_CONTENT
@@ -151,13 +152,9 @@ def _instance(call: Call, group: str, name: str) -> ConsumerInstance:
     return call.clients.instances.get(group, name)
 
 
-def _metadata_deadline(call: Call) -> Deadline:
-    return Deadline(call.clients.limits.metadata_seconds)
-
-
 def _seek_to(call: Call, group: str, instance: str, target: Target) -> Answer:
     places = envelopes.partitions(call.body())
-    found, deadline = _instance(call, group, instance), _metadata_deadline(call)
+    found, deadline = _instance(call, group, instance), look_up_deadline(call)
     for place in places or found.owned:
         found.seek(place, target, deadline)
     return NO_CONTENT

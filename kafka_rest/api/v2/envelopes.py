@@ -14,12 +14,11 @@ from kafka_rest.api.envelopes import (
     Text,
     decoded,
     guarded,
-    json_object,
     text_of,
-    violations,
 )
+from kafka_rest.api.envelopes import consumer_options as shared_options
 from kafka_rest.api.v2.timestamps import seek_milliseconds
-from kafka_rest.errors import Unprocessable, WrongType
+from kafka_rest.errors import Unprocessable
 from kafka_rest.kafka.description import Target
 from kafka_rest.records import CommittedOffset, TopicPartition
 
@@ -77,12 +76,7 @@ _options = _OptionsSchema()
 
 def consumer_options(body: bytes) -> V2ConsumerOptions:
     """The body of a create call. Raises: BadRequest, Unprocessable naming the fields."""
-    value = json_object(body)
-    try:
-        found: V2ConsumerOptions = _options.load(value)
-    except ValidationError as error:
-        unknown = any(texts == ["Unknown field."] for texts in error.messages_dict.values())
-        raise (Unprocessable if unknown else WrongType)(violations(error)) from error
+    found: V2ConsumerOptions = shared_options(body, _options)
     return found
 
 

@@ -1,6 +1,6 @@
 """The body of a v2 produce request, and the members of records that a request may opt in to."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -60,16 +60,9 @@ def produce_records(body: bytes, include: frozenset[str]) -> ProduceBody:
     """
     envelope = present(_produce, body)
     records = required(envelope.records)
-    for index, record in enumerate(records):
-        for name in INCLUDABLE:
-            if name not in include and getattr(record, name) is not None:
-                raise Unprocessable(
-                    f"Unrecognized field: {name} (in records[{index}]); the query parameter "
-                    f"include={name} lets a request have it."
-                )
     made = produce_body(envelope, records, [record.partition for record in records])
     return ProduceBody(
-        _extended(made.records, records),
+        _extended(made.records, records, include),
         _with_references("key", made.key_schema, envelope.key_schema_references),
         _with_references("value", made.value_schema, envelope.value_schema_references),
     )
@@ -91,18 +84,34 @@ def _with_references(
     )
 
 
-def _extended(columns: JsonRecords, records: list[_Record]) -> JsonRecords:
+def _extended(columns: JsonRecords, records: list[_Record], include: frozenset[str]) -> JsonRecords:
     """The columns with headers and timestamps, where any record has some."""
-    if any(record.headers is not None for record in records):
-        columns = columns._replace(headers=[_headers(r.headers, n) for n, r in enumerate(records)])
-    if any(record.timestamp is not None for record in records):
+    headers = _column(records, "headers", include)
+    if headers is not None:
+        columns = columns._replace(headers=[_headers(given, n) for n, given in enumerate(headers)])
+    times = _column(records, "timestamp", include)
+    if times is not None:
         columns = columns._replace(
             timestamps=[
-                None if r.timestamp is None else record_milliseconds(r.timestamp, n)
-                for n, r in enumerate(records)
+                None if time is None else record_milliseconds(time, n)
+                for n, time in enumerate(times)
             ]
         )
     return columns
+
+
+def _column(records: list[_Record], name: str, include: frozenset[str]) -> list[Any] | None:
+    """A member of all records, None where none has it. Raises: Unprocessable if not opted in."""
+    found = [getattr(record, name) for record in records]
+    if found.count(None) == len(found):
+        return None
+    if name not in include:
+        index = next(n for n, given in enumerate(found) if given is not None)
+        raise Unprocessable(
+            f"Unrecognized field: {name} (in records[{index}]); the query parameter "
+            f"include={name} lets a request have it."
+        )
+    return found
 
 
 def _headers(headers: list[_Header] | None, index: int) -> Headers | None:

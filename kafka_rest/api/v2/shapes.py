@@ -12,16 +12,12 @@ from kafka_rest.records import CommittedOffset, ConsumedRecord, Headers, TopicPa
 INCLUDABLE = ("headers", "timestamp")
 """Members of a record that are rendered on demand."""
 
-_DENIED = (errors.Unauthenticated, errors.TopicForbidden)
-
 
 def produced_status(result: ProduceResult) -> int:
-    """The HTTP status of a produce call: the first record that was denied decides, else 200."""
-    for report in result.reports:
-        for kind in _DENIED:
-            if report.error_code == kind.error_code:
-                return kind().status
-    return 200
+    """The HTTP status of a produce call: 403 where a record was denied, else 200."""
+    denied = errors.TopicForbidden
+    codes = [report.error_code for report in result.reports]
+    return denied().status if denied.error_code in codes else 200
 
 
 def partitions(places: Iterable[TopicPartition]) -> Any:
