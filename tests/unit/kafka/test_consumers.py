@@ -8,39 +8,23 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_rest import errors
-from kafka_rest.kafka.consumers import ConsumerInstance
-from kafka_rest.kafka.description import InstanceDescription, ReadLimits
+from kafka_rest.kafka.description import ReadLimits
 from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
 from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
-from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage
+from tests.unit.fakes import FakeMessage
+from tests.unit.kafka.bench import InstanceBench
 
 UNLIMITED = 1 << 40
 
 
-class Bench:
-    """An instance on a fake consumer and a fake clock."""
-
-    def __init__(self, auto_commit: bool = False) -> None:
-        self.clock = FakeClock()
-        self.draining = threading.Event()
-        description = InstanceDescription("g", "i", "binary", "smallest", auto_commit)
-        made: list[FakeConsumer] = []
-
-        def make(config: dict[str, Any]) -> Any:
-            made.append(FakeConsumer(config, self.clock))
-            return made[0]
-
-        self.instance = ConsumerInstance(description, {}, self.draining, make, self.clock)
-        self.consumer = made[0]
+class Bench(InstanceBench):
+    """An instance that its group gives partitions of t."""
 
     def subscribed(self, *partitions: int) -> "Bench":
         """Subscribed to t and given these partitions."""
         self.instance.subscribe_once(("t",), self.deadline())
         self.consumer.assign_now(*(partitions or (0,)))
         return self
-
-    def deadline(self, seconds: float = 10.0) -> Deadline:
-        return Deadline(seconds, self.clock)
 
     def add(self, *records: tuple[int, int, bytes]) -> None:
         """Queue (partition, offset, value) records."""

@@ -1,39 +1,21 @@
 """What an instance reads and from where: subscriptions, assignments, seeks, committed offsets."""
 
-import threading
-from typing import Any
-
 import pytest
 from confluent_kafka import OFFSET_STORED
 
 from kafka_rest import errors
-from kafka_rest.kafka.consumers import ConsumerInstance
-from kafka_rest.kafka.description import InstanceDescription, ReadLimits, Target
+from kafka_rest.kafka.description import ReadLimits, Target
 from kafka_rest.kafka.patterns import TopicPattern
-from kafka_rest.records import CommittedOffset, Deadline, TopicPartition
-from tests.unit.fakes import FakeClock, FakeConsumer, FakeMessage
+from kafka_rest.records import CommittedOffset, TopicPartition
+from tests.unit.fakes import FakeMessage
+from tests.unit.kafka.bench import InstanceBench
 
 T0, T1 = TopicPartition("t", 0), TopicPartition("t", 1)
 UNLIMITED = 1 << 40
 
 
-class Bench:
-    """An instance on a fake consumer."""
-
-    def __init__(self, auto_commit: bool = False) -> None:
-        self.clock = FakeClock()
-        description = InstanceDescription("g", "i", "binary", "earliest", auto_commit)
-        made: list[FakeConsumer] = []
-
-        def make(config: dict[str, Any]) -> Any:
-            made.append(FakeConsumer(config, self.clock))
-            return made[0]
-
-        self.instance = ConsumerInstance(description, {}, threading.Event(), make, self.clock)
-        self.consumer = made[0]
-
-    def deadline(self, seconds: float = 10.0) -> Deadline:
-        return Deadline(seconds, self.clock)
+class Bench(InstanceBench):
+    """An instance that reads by hand or by group."""
 
     def add(self, partition: int, *offsets: int) -> None:
         for offset in offsets:
