@@ -18,7 +18,7 @@ from kafka_rest.formats.embedded import (
 # The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
 # alone.
 _MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?![\d.eE])')
-_ESCAPED_STRING = re.compile(rb'"[^"\\]*\\(?:[^"\\]|\\.)*"')
+_ESCAPED_STRING = re.compile(rb'"[^"\\]*\\.(?:[^"\\]|\\.)*"')
 
 
 def compact(text: bytes) -> bytes:

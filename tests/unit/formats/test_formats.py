@@ -97,10 +97,30 @@ def test_binary_is_strict(text: str) -> None:
         ('["-0",-0,-0.5,-01e1]'.replace("-01e1", "-1e1"), '["-0",0,-0.5,-1e1]'),
         ('"a\\u0041/ü😀"', '"aA/ü😀"'),
         ('{"\\u00e9":"\\/\\n\\"\\ud83d\\ude00"}', '{"é":"/\\n\\"😀"}'),
+        ('["a","\\"","\\\\"," b : "]', '["a","\\"","\\\\"," b : "]'),
     ],
 )
 def test_json_is_stored_compact_with_its_own_numbers(text: str, stored: str) -> None:
     assert JSON.encoder(None).encode(text.encode()).decode() == stored
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)
+        ),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+def test_any_json_is_stored_as_what_it_says(value: Any, escaped: bool) -> None:
+    sent = json.dumps(value, ensure_ascii=escaped, indent=2).encode()
+    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    stored = JSON.encoder(None).encode(sent)
+    assert stored is not None
+    assert json.loads(stored) == value
+    assert stored == JSON.encoder(None).encode(plain)
 
 
 @pytest.mark.parametrize(
