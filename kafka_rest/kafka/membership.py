@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
 IDLE_CARRY_COUNT = 100
+# What a group has decided lies in the queue at once: this long without any more is the end of it.
+QUIET_SECONDS = 0.05
+LEAVE_SECONDS = 2.0
 
 Offsets = dict[TopicPartition, int]
 
@@ -46,6 +49,7 @@ class Membership:
         self.carried: deque[ConsumedRecord] = deque()
         self.owned: set[TopicPartition] = set()
         self.assigned = self.joining = False
+        self._events = 0
         self._paused = False
         self._starts: Offsets = {}
         self._trouble: KafkaError | None = None
@@ -75,10 +79,7 @@ class Membership:
     def unsubscribe(self, deadline: Deadline) -> None:
         """Leave the group, or give up what was assigned by hand; blocks until that is done."""
         if self.joining:
-            self._consumer.unsubscribe()
-            # A revocation that came later would take what is assigned by hand meanwhile.
-            while self.owned and not deadline.expired:
-                self.poll(deadline.left())
+            self._leave(deadline)
         elif self.owned:
             self._take_by_hand({})
         self.joining = False
@@ -195,11 +196,28 @@ class Membership:
 
     def close(self) -> None:
         """Leave the group and free the client; may block as long as the broker lets it."""
-        self.carried.clear()
         try:
+            if self.joining:
+                self._leave(Deadline(LEAVE_SECONDS))
+            self.carried.clear()
             self._consumer.close()
         except (KafkaException, RuntimeError) as failure:
             log.warning("consumer did not close cleanly %s reason=%s", self._about, failure)
+
+    def _leave(self, deadline: Deadline) -> None:
+        """Leave the group and serve what it has decided before, until its queue is quiet.
+
+        An assignment that was served later would mix with partitions by hand; one that is served
+        while the client closes makes librdkafka wait for ever, with Python's lock held.
+        """
+        self._consumer.unsubscribe()
+        quiet = False
+        while not deadline.expired and (self.owned or not quiet):
+            events = self._events
+            self.carried.clear()
+            self.drain()
+            self.poll(QUIET_SECONDS)
+            quiet = not self.carried and self._events == events
 
     def _await_answer(self, offsets: Offsets, deadline: Deadline) -> None:
         while not deadline.expired:
@@ -229,12 +247,14 @@ class Membership:
 
     def _on_assign(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         # Incremental or not, what is new comes here and what is gone went through `_on_revoke`.
+        self._events += 1
         self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
         self.assigned = True
         self._paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        self._events += 1
         self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
         log.info("partitions revoked %s count=%d", self._about, len(partitions))
 

@@ -88,8 +88,13 @@ class FakeConsumer:
 
     def unsubscribe(self) -> None:
         self.topics = []
-        gone, self.assigned = self.assigned, []
-        self.queue.append(lambda: self._on_revoke(self, gone))
+
+        def event() -> None:
+            gone, self.assigned = self.assigned, []
+            self._on_revoke(self, gone)
+
+        # librdkafka serves what the group has decided first, and revokes that too.
+        self.queue.append(event)
 
     def assign(self, partitions: list[KafkaTopicPartition]) -> None:
         if self.cooperative:

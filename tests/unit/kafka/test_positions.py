@@ -238,3 +238,21 @@ def test_name_that_no_topic_can_have_is_told_once(bench: Bench) -> None:
     bench.consumer.assign_now(0)
     bench.add(0, 0)
     assert bench.read() == [(0, 0)]
+
+
+@pytest.mark.parametrize("end", ["close", "unsubscribe"])
+def test_what_the_group_has_decided_is_served_before_it_is_left(bench: Bench, end: str) -> None:
+    """librdkafka never ends a close that meets an assignment."""
+    bench.instance.subscribe(("t",), bench.deadline())
+    bench.add(0, 0, 1)
+    bench.consumer.assign_now(0, 1)
+    if end == "close":
+        assert bench.instance.close(bench.deadline())
+        assert bench.consumer.closed.is_set()
+    else:
+        bench.enter("none")
+        assert bench.instance.owned == []
+        bench.assign(T1)
+        assert bench.instance.owned == [T1]
+    assert not bench.consumer.queue
+    assert bench.consumer.topics == []
