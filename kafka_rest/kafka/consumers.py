@@ -231,8 +231,12 @@ class ConsumerInstance:
         if not self._mutex.acquire(timeout=deadline.left()):
             return False
         # The mutex is never released: a late caller finds the instance stopping, not a dead client.
+        only_joins = self._member.joining and not self._member.owned
         closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
         closer.start()
+        if only_joins:
+            # Nothing to commit, and a join that nobody waits for may take seconds to be left.
+            return True
         closer.join(max(deadline.left(), LEAST_CLOSE_SECONDS))
         return not closer.is_alive()
 
@@ -273,7 +277,8 @@ class ConsumerInstance:
             self._member.unsubscribe(Deadline(LEAST_CLOSE_SECONDS))
 
     def _unsubscribe(self, deadline: Deadline) -> None:
-        self._member.unsubscribe(deadline)
+        if not self._member.unsubscribe(deadline):
+            raise because(errors.KafkaRetriable, f"{self._about} is still joining its group.")
         self._subscription = NOTHING
         self._matched = None
 

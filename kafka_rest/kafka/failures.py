@@ -48,7 +48,8 @@ _REST: dict[int, type[RestError]] = {
 }
 
 # Seen by a reader of a partition these mean "no data yet", not a failure: the topic is being made,
-# the group is forming, or librdkafka has rejoined by itself after an idle time.
+# the group is forming or its coordinator moving, or librdkafka has rejoined by itself after an idle
+# time.
 NO_DATA_YET = frozenset(
     {
         KafkaError._PARTITION_EOF,
@@ -56,6 +57,8 @@ NO_DATA_YET = frozenset(
         KafkaError._UNKNOWN_TOPIC,
         KafkaError._MAX_POLL_EXCEEDED,
         KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError._ASSIGNMENT_LOST,
     }
 )

@@ -28,9 +28,11 @@ log = logging.getLogger(__name__)
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
 IDLE_CARRY_COUNT = 100
-# What a group has decided lies in the queue at once: this long without any more is the end of it.
-QUIET_SECONDS = 0.05
-LEAVE_SECONDS = 2.0
+# The join that a group leaves before it has ended may be held up by the broker, for 3 s by default.
+LEAVE_SECONDS = 10.0
+# How long no word of a join has to come for there to be none; before a client is freed, to be sure.
+LEAVE_SLICE_SECONDS = 0.01
+CALM_SLICES, SURE_SLICES = 25, 300
 
 Offsets = dict[TopicPartition, int]
 
@@ -46,10 +48,11 @@ class Membership:
         make: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         self._about, self._revoked = about, revoked
+        # By the newer protocol a member names itself, and leaves at once.
+        self._classic = config.get("group.protocol", "classic") == "classic"
         self.carried: deque[ConsumedRecord] = deque()
         self.owned: set[TopicPartition] = set()
         self.assigned = self.joining = False
-        self._events = 0
         self._paused = False
         self._starts: Offsets = {}
         self._trouble: KafkaError | None = None
@@ -76,16 +79,19 @@ class Membership:
             on_lost=self._on_revoke,
         )
 
-    def unsubscribe(self, deadline: Deadline) -> None:
-        """Leave the group, or give up what was assigned by hand; blocks until that is done."""
+    def unsubscribe(self, deadline: Deadline) -> bool:
+        """Leave the group, or give up what was assigned by hand; blocks until that is done.
+
+        False where the group is still joining at the deadline: what it decides may still come.
+        """
         if self.joining:
-            self._leave(deadline)
+            self._leave(deadline, CALM_SLICES)
         elif self.owned:
             self._take_by_hand({})
-        self.joining = False
         self._let_go(set(self.owned))
         self.assigned = self._paused = False
         self.carried.clear()
+        return not self.joining
 
     def assign(self, places: set[TopicPartition]) -> None:
         """Take these partitions by hand; those that are owned already keep their position."""
@@ -198,26 +204,33 @@ class Membership:
         """Leave the group and free the client; may block as long as the broker lets it."""
         try:
             if self.joining:
-                self._leave(Deadline(LEAVE_SECONDS))
+                self._leave(Deadline(LEAVE_SECONDS), SURE_SLICES)
             self.carried.clear()
             self._consumer.close()
         except (KafkaException, RuntimeError) as failure:
             log.warning("consumer did not close cleanly %s reason=%s", self._about, failure)
 
-    def _leave(self, deadline: Deadline) -> None:
-        """Leave the group and serve what it has decided before, until its queue is quiet.
+    def _leave(self, deadline: Deadline, calm_slices: int) -> None:
+        """Leave the group and serve all that it decides before it has been left.
 
-        An assignment that was served later would mix with partitions by hand; one that is served
-        while the client closes makes librdkafka wait for ever, with Python's lock held.
+        librdkafka puts the leave off until a join under way has ended, and tells that join's
+        assignment. Served later, it would take the place of partitions by hand; served while the
+        client closes, it makes librdkafka wait for ever, with Python's lock held. The member id
+        goes when the group is left; a first join has none until the coordinator answers.
         """
         self._consumer.unsubscribe()
-        quiet = False
-        while not deadline.expired and (self.owned or not quiet):
-            events = self._events
+        self.joining, known, calm = True, bool(self.owned), 0
+        while self.joining and not deadline.expired:
+            member = self._classic and bool(self._consumer.memberid())
             self.carried.clear()
             self.drain()
-            self.poll(QUIET_SECONDS)
-            quiet = not self.carried and self._events == events
+            if member or self.owned:
+                known = True
+            elif known or calm >= calm_slices:
+                self.joining = False
+                return
+            self.poll(min(deadline.left(), LEAVE_SLICE_SECONDS))
+            calm += 1
 
     def _await_answer(self, offsets: Offsets, deadline: Deadline) -> None:
         while not deadline.expired:
@@ -247,14 +260,12 @@ class Membership:
 
     def _on_assign(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         # Incremental or not, what is new comes here and what is gone went through `_on_revoke`.
-        self._events += 1
         self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
         self.assigned = True
         self._paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
-        self._events += 1
         self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
         log.info("partitions revoked %s count=%d", self._about, len(partitions))
 

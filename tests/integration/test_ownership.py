@@ -20,7 +20,7 @@ V1 = {"Content-Type": "application/vnd.kafka.v1+json"}
 @pytest.fixture(scope="module")
 def crowd(stack: Stack) -> Iterator[Proxy]:
     """Four workers."""
-    with Proxy(stack, workers=4, threads=16) as running:
+    with Proxy(stack, workers=4, threads=24) as running:
         yield running
 
 
@@ -43,6 +43,8 @@ def life(proxy: Proxy, topic: str, named: bool) -> list[str]:
         expect("create again", (again.status, again.json["error_code"]), (409, 40902))
     path = made.json["base_uri"]
     read = proxy.request("GET", f"{path}/topics/{topic}")
+    if read.status != 200:
+        return [*wrong, f"read: {read}"]
     expect("read", [r["offset"] for r in read.json], [0, 1, 2])
     committed = [{"topic": topic, "partition": 0, "consumed": 2, "committed": 2}]
     expect("commit", proxy.request("POST", f"{path}/offsets").json, committed)

@@ -1,5 +1,6 @@
 """v2's consumers at work together: groups, patterns, seeks, and many long polls side by side."""
 
+import random
 import time
 import uuid
 from collections.abc import Iterator
@@ -174,3 +175,39 @@ def test_read_of_a_deleted_instance_ends(wide: Proxy, stack: Stack) -> None:
         assert wide.v2("DELETE", consumer).status == 204
         assert poll.result().status in (200, 404)
         assert time.monotonic() - started < 15
+
+
+def test_lives_cut_short_harm_nobody(wide: Proxy, stack: Stack) -> None:
+    """Groups are left in every moment of joining: the worker lives, and no old event comes late."""
+    topic = stack.create_topic(2)
+    stack.produce(topic, [(n % 2, None, b"%d" % n) for n in range(10)])
+    place = {"topic": topic, "partition": 1}
+    # The mock cluster refuses, as invalid, what meets the rebalance of another member.
+    members = 1 if stack.broker else 2
+
+    def life(number: int) -> None:
+        chance = random.Random(number)
+        consumer = wide.create_v2(f"{topic}-{number // members}", format="json")
+        for _ in range(chance.randrange(1, 4)):
+            subscribe(wide, consumer, topics=[topic])
+            time.sleep(chance.choice([0, 0, 0.05, 0.3]))
+            if chance.random() < 0.3:
+                reply = wide.v2("GET", f"{consumer}/records?timeout=300", fmt="json")
+                assert reply.status == 200, reply
+            if chance.random() < 0.6:
+                assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+                body = {"partitions": [place]}
+                taken = wide.v2("POST", f"{consumer}/assignments", body)
+                assert taken.status == 204, taken
+                assert wide.v2("GET", f"{consumer}/assignments").json == body
+                read = wide.read_all(consumer, 5, "json", "?timeout=300")
+                assert [r["value"] for r in read] == [1, 3, 5, 7, 9]
+                assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+        assert wide.v2("DELETE", consumer).status == 204
+
+    wait_for(lambda: len(wide.worker_pids()) == 2, 20, "both workers")
+    workers = wide.worker_pids()
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(life, number) for number in range(48)]:
+            done.result(120)
+    assert wide.worker_pids() == workers

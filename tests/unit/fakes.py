@@ -73,6 +73,8 @@ class FakeConsumer:
         self.commits: list[list[KafkaTopicPartition]] = []
         self.commit_error: KafkaError | None = None
         self.answers_commits = True
+        self.topics: list[str] = []
+        self.joins_on = False
         self.paused = False
         self.seek_refusals = 0
         self.cooperative = False
@@ -95,6 +97,9 @@ class FakeConsumer:
 
         # librdkafka serves what the group has decided first, and revokes that too.
         self.queue.append(event)
+
+    def memberid(self) -> str:
+        return "me" if self.topics or self.joins_on else ""
 
     def assign(self, partitions: list[KafkaTopicPartition]) -> None:
         if self.cooperative:

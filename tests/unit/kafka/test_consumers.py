@@ -275,14 +275,23 @@ def test_draining_ends_a_read_with_what_it_has(bench: Bench) -> None:
 
 def test_closed_instance_is_not_found(bench: Bench) -> None:
     assert bench.instance.close(Deadline(5))
-    assert bench.consumer.closed.is_set()
+    assert bench.consumer.closed.wait(5)
     with pytest.raises(errors.InstanceNotFound):
         bench.instance.commit(Deadline(0))
 
 
 def test_close_that_hangs_is_bounded(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    assert bench.read() == [0]
     bench.consumer.close_gate.clear()
     assert not bench.instance.close(Deadline(0.05))
+    bench.consumer.close_gate.set()
+    assert bench.consumer.closed.wait(5)
+
+
+def test_close_does_not_wait_for_a_join(bench: Bench) -> None:
+    bench.consumer.close_gate.clear()
+    assert bench.instance.close(Deadline(60))
     bench.consumer.close_gate.set()
     assert bench.consumer.closed.wait(5)
 

@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import OFFSET_STORED
 
 from kafka_rest import errors
+from kafka_rest.errors import RestError
 from kafka_rest.kafka.description import ReadLimits, Target
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import CommittedOffset, TopicPartition
@@ -248,7 +249,7 @@ def test_what_the_group_has_decided_is_served_before_it_is_left(bench: Bench, en
     bench.consumer.assign_now(0, 1)
     if end == "close":
         assert bench.instance.close(bench.deadline())
-        assert bench.consumer.closed.is_set()
+        assert bench.consumer.closed.wait(5)
     else:
         bench.enter("none")
         assert bench.instance.owned == []
@@ -256,3 +257,26 @@ def test_what_the_group_has_decided_is_served_before_it_is_left(bench: Bench, en
         assert bench.instance.owned == [T1]
     assert not bench.consumer.queue
     assert bench.consumer.topics == []
+
+
+def test_group_that_is_joining_is_left_when_it_has_joined(bench: Bench) -> None:
+    bench.instance.subscribe(("t",), bench.deadline())
+    bench.consumer.joins_on = True
+    bench.consumer.queue.append(lambda: setattr(bench.consumer, "joins_on", False))
+    bench.consumer.assign_now(0, 1)
+    bench.enter("none")
+    bench.assign(T1)
+    assert bench.instance.owned == [T1]
+    assert not bench.consumer.queue
+
+
+def test_group_that_joins_beyond_the_deadline_is_not_left(bench: Bench) -> None:
+    bench.instance.subscribe(("t",), bench.deadline())
+    bench.consumer.joins_on = True
+    with pytest.raises(RestError, match="still joining") as refused:
+        bench.enter("none")
+    assert refused.value.error_code == 50003
+    bench.consumer.joins_on = False
+    bench.enter("none")
+    bench.assign(T1)
+    assert bench.instance.owned == [T1]
