@@ -1,12 +1,13 @@
 """The embedded format jsonschema: JSON validated by a schema, in the schema registry's envelope."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import jsonschema
 import msgspec
+import re2
 from jsonschema.exceptions import UnknownType, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
@@ -47,27 +48,95 @@ _REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unres
 _JSON = Json()
 
 
+# The library's rules have no types.
+_Rule = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
+_extended: Any = extend
+
+
+@lru_cache(COMPILED_SCHEMAS)
+def _search(pattern: str) -> Callable[[str], Any]:
+    """A search whose time is linear in the text, save for what RE2 lacks, such as look-ahead."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        found: Callable[[str], Any] = re2.compile(pattern, options).search
+    except re2.error:
+        return re.compile(pattern).search
+    return found
+
+
+def _pattern(checker: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if checker.is_type(value, "string") and not _search(pattern)(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    checker: Any, rules: Any, value: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    if not checker.is_type(value, "object"):
+        return
+    for pattern, rule in rules.items():
+        for name in filter(_search(pattern), value):
+            yield from checker.descend(value[name], rule, path=name, schema_path=pattern)
+
+
+def _additional_properties(own: _Rule) -> _Rule:
+    def checked(checker: Any, rule: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        patterns = schema.get("patternProperties")
+        if patterns and checker.is_type(value, "object"):
+            # The library's own rule would search by Python's expressions.
+            searches = [_search(pattern) for pattern in patterns]
+            value = {k: v for k, v in value.items() if not any(search(k) for search in searches)}
+            schema = {k: v for k, v in schema.items() if k != "patternProperties"}
+        yield from own(checker, rule, value, schema)
+
+    return checked
+
+
+def _unique_items(checker: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    # Compared by hash: the library compares every pair, seconds for some thousands of objects.
+    if wanted and checker.is_type(value, "array") and len(set(map(_frozen, value))) < len(value):
+        yield ValidationError(f"{value!r} has non-unique elements")
+
+
+def _frozen(value: Any) -> Any:
+    """The value as one that can be hashed, equal where JSON values are: 1 is 1.0, but not true."""
+    if isinstance(value, bool):
+        return bool, value
+    if isinstance(value, dict):
+        return frozenset((name, _frozen(inner)) for name, inner in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def _whole(_checker: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# It has no types.
-_extended: Any = extend
+def _bounded(draft: Any) -> Any:
+    """A draft whose rules take a time that a client cannot choose."""
+    additional = draft.VALIDATORS["additionalProperties"]
+    rules: dict[str, _Rule] = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties(additional),
+        "uniqueItems": _unique_items,
+    }
+    return _extended(draft, rules)
 
 
 def _strict(draft: Any) -> Any:
     """A draft up to 7, for which 2.0 is no integer (reference behaviour)."""
-    return _extended(draft, type_checker=draft.TYPE_CHECKER.redefine("integer", _whole))
+    types = draft.TYPE_CHECKER.redefine("integer", _whole)
+    return _extended(_bounded(draft), type_checker=types)
 
 
 _DRAFTS: dict[Any, Any] = {
-    draft: _strict(draft)
-    for draft in (
-        jsonschema.Draft3Validator,
-        jsonschema.Draft4Validator,
-        jsonschema.Draft6Validator,
-        jsonschema.Draft7Validator,
-    )
+    jsonschema.Draft3Validator: _strict(jsonschema.Draft3Validator),
+    jsonschema.Draft4Validator: _strict(jsonschema.Draft4Validator),
+    jsonschema.Draft6Validator: _strict(jsonschema.Draft6Validator),
+    jsonschema.Draft7Validator: _strict(jsonschema.Draft7Validator),
+    jsonschema.Draft201909Validator: _bounded(jsonschema.Draft201909Validator),
+    jsonschema.Draft202012Validator: _bounded(jsonschema.Draft202012Validator),
 }
 
 
@@ -93,7 +162,7 @@ def _validator(schema: Schema) -> Validator | None:
         raise SchemaRefused(f"the reference {str(error.ref)[:80]} leads nowhere") from error
     except _FAILURES as error:
         raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
-    made: Any = _DRAFTS.get(draft, draft)
+    made: Any = _DRAFTS[draft]
     compiled: Validator = made(contents, registry=registry, format_checker=draft.FORMAT_CHECKER)
     return compiled
 

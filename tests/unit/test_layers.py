@@ -25,7 +25,7 @@ LAYERS: dict[str, float] = {
 OWNERS: dict[str, set[str]] = {
     "confluent_kafka": {"kafka", "devstack"},
     "requests": {"schemas"},
-    "re2": {"kafka"},
+    "re2": {"kafka", "formats"},
     "avro": {"formats", "devstack"},
     "google": {"formats"},
     "protoxy": {"formats"},

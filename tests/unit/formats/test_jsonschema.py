@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import jsonschema
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
@@ -231,3 +232,63 @@ def test_deep_values_are_refused() -> None:
     recursive = {"items": {"$ref": "#"}}
     with pytest.raises(ConversionError):
         written(recursive, "[" * 5000 + "]" * 5000)
+
+
+def test_pattern_that_backtracks_ends() -> None:
+    long = "a" * 5000 + "b"
+    assert "does not" in refusal({"pattern": "^(a+)+$"}, json.dumps(long))
+    by_name = {"patternProperties": {"^(a+)+$": False}, "additionalProperties": False}
+    assert refusal(by_name, json.dumps({long: 1}))
+    assert written({"patternProperties": {"^(a+)+$": False}}, json.dumps({long: 1}))
+
+
+@pytest.mark.parametrize(
+    ("contents", "fine", "wrong"),
+    [
+        # What RE2 lacks is left to Python's expressions.
+        ({"pattern": "^a(?!b)"}, '"ac"', '"ab"'),
+        ({"pattern": "^a$"}, '"a"', '"a\\n"'),
+        ({"patternProperties": {"^n": {"type": "null"}}}, '{"n1":null,"x":1}', '{"n1":1}'),
+        (
+            {
+                "properties": {"a": {}},
+                "patternProperties": {"b": {}},
+                "additionalProperties": False,
+            },
+            '{"a":1,"ab":2}',
+            '{"a":1,"c":2}',
+        ),
+        (
+            {"patternProperties": {"b": {}}, "additionalProperties": {"type": "null"}},
+            '{"ab":2,"c":null}',
+            '{"c":2}',
+        ),
+        ({"uniqueItems": True}, '[1,true,[],{},"1",null,[1],{"a":1}]', "[1,2,1.0]"),
+        (
+            {"uniqueItems": True},
+            '[{"a":1,"b":2},{"a":1,"b":true}]',
+            '[{"a":[],"b":2},{"b":2,"a":[]}]',
+        ),
+        ({"uniqueItems": False}, "[1,1]", "[1"),
+    ],
+)
+@pytest.mark.parametrize("draft", ["draft-04", "draft-07", "2020-12"])
+def test_rules_of_ours_hold_in_every_draft(
+    contents: Any, fine: str, wrong: str, draft: str
+) -> None:
+    uri = "https://json-schema.org/draft/2020-12/schema" if draft == "2020-12" else None
+    drafted = {"$schema": uri or f"{DRAFTS}{draft[5:]}/schema#", **contents}
+    assert written(drafted, fine)
+    assert refusal(drafted, wrong)
+
+
+@given(st.lists(VALUES, max_size=4))
+def test_items_are_unique_as_the_library_says(items: list[Any]) -> None:
+    items = [*items, *items[:1], 1, 1.0][: len(items) + 1]
+    text = json.dumps(items)
+    unique = jsonschema.Draft7Validator({"uniqueItems": True}).is_valid(items)
+    ours = {"$schema": f"{DRAFTS}-07/schema#", "uniqueItems": True}
+    if unique:
+        assert written(ours, text)
+    else:
+        assert refusal(ours, text)
