@@ -62,8 +62,9 @@ def get_subscription(call: Call, group: str, instance: str) -> Answer:
 
 @endpoint("consumers.unsubscribe", "DELETE", f"{_PATH}/subscription", offers.CONSUMERS)
 def unsubscribe(call: Call, group: str, instance: str) -> Answer:
-    """End any subscription or assignment."""
-    _instance(call, group, instance).unsubscribe(look_up_deadline(call))
+    """End any subscription or assignment; blocks while a join under way ends."""
+    deadline = Deadline(call.clients.limits.join_seconds)
+    _instance(call, group, instance).unsubscribe(deadline)
     return NO_CONTENT
 
 
