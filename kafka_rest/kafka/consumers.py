@@ -231,7 +231,7 @@ class ConsumerInstance:
         if not self._mutex.acquire(timeout=deadline.left()):
             return False
         # The mutex is never released: a late caller finds the instance stopping, not a dead client.
-        only_joins = self._member.joining and not self._member.owned
+        only_joins = self._member.grouped and not self._member.owned
         closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
         closer.start()
         if only_joins:

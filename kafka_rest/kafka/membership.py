@@ -52,7 +52,8 @@ class Membership:
         self._classic = config.get("group.protocol", "classic") == "classic"
         self.carried: deque[ConsumedRecord] = deque()
         self.owned: set[TopicPartition] = set()
-        self.assigned = self.joining = False
+        # Waiting for an assignment ends with `unsubscribe`, being in the group when it is left.
+        self.assigned = self.joining = self.grouped = False
         self._paused = False
         self._starts: Offsets = {}
         self._trouble: KafkaError | None = None
@@ -70,7 +71,7 @@ class Membership:
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""
         wanted = set(topics)
-        self.joining = True
+        self.joining = self.grouped = True
         self.carried = deque(record for record in self.carried if record.topic in wanted)
         self._consumer.subscribe(
             list(topics),
@@ -84,14 +85,15 @@ class Membership:
 
         False where the group is still joining at the deadline: what it decides may still come.
         """
-        if self.joining:
+        if self.grouped:
             self._leave(deadline, CALM_SLICES)
         elif self.owned:
             self._take_by_hand({})
+        self.joining = False
         self._let_go(set(self.owned))
         self.assigned = self._paused = False
         self.carried.clear()
-        return not self.joining
+        return not self.grouped
 
     def assign(self, places: set[TopicPartition]) -> None:
         """Take these partitions by hand; those that are owned already keep their position."""
@@ -203,7 +205,7 @@ class Membership:
     def close(self) -> None:
         """Leave the group and free the client; may block as long as the broker lets it."""
         try:
-            if self.joining:
+            if self.grouped:
                 self._leave(Deadline(LEAVE_SECONDS), SURE_SLICES)
             self.carried.clear()
             self._consumer.close()
@@ -219,15 +221,15 @@ class Membership:
         goes when the group is left; a first join has none until the coordinator answers.
         """
         self._consumer.unsubscribe()
-        self.joining, known, calm = True, bool(self.owned), 0
-        while self.joining and not deadline.expired:
+        known, calm = bool(self.owned), 0
+        while not deadline.expired:
             member = self._classic and bool(self._consumer.memberid())
             self.carried.clear()
             self.drain()
             if member or self.owned:
                 known = True
             elif known or calm >= calm_slices:
-                self.joining = False
+                self.grouped = False
                 return
             self.poll(min(deadline.left(), LEAVE_SLICE_SECONDS))
             calm += 1

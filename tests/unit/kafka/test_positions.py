@@ -280,3 +280,14 @@ def test_group_that_joins_beyond_the_deadline_is_not_left(bench: Bench) -> None:
     bench.enter("none")
     bench.assign(T1)
     assert bench.instance.owned == [T1]
+
+
+def test_read_of_no_topic_does_not_wait_for_a_group_that_is_not_left_yet(bench: Bench) -> None:
+    bench.instance.subscribe(("t",), bench.deadline())
+    bench.consumer.joins_on = True
+    bench.instance.subscribe(("no topic",), bench.deadline())
+    with pytest.raises(errors.IllegalTopic):
+        bench.read()
+    began = bench.clock()
+    assert bench.read() == []
+    assert bench.clock() - began < 2
