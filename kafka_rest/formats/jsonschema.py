@@ -114,11 +114,10 @@ def _whole(_checker: Any, value: Any) -> bool:
 
 def _bounded(draft: Any) -> Any:
     """A draft whose rules take a time that a client cannot choose."""
-    additional = draft.VALIDATORS["additionalProperties"]
     rules: dict[str, _Rule] = {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties(additional),
+        "additionalProperties": _additional_properties(draft.VALIDATORS["additionalProperties"]),
         "uniqueItems": _unique_items,
     }
     return _extended(draft, rules)
@@ -130,13 +129,15 @@ def _strict(draft: Any) -> Any:
     return _extended(_bounded(draft), type_checker=types)
 
 
-_DRAFTS: dict[Any, Any] = {
-    jsonschema.Draft3Validator: _strict(jsonschema.Draft3Validator),
-    jsonschema.Draft4Validator: _strict(jsonschema.Draft4Validator),
-    jsonschema.Draft6Validator: _strict(jsonschema.Draft6Validator),
-    jsonschema.Draft7Validator: _strict(jsonschema.Draft7Validator),
-    jsonschema.Draft201909Validator: _bounded(jsonschema.Draft201909Validator),
-    jsonschema.Draft202012Validator: _bounded(jsonschema.Draft202012Validator),
+_UP_TO_7 = (
+    jsonschema.Draft3Validator,
+    jsonschema.Draft4Validator,
+    jsonschema.Draft6Validator,
+    jsonschema.Draft7Validator,
+)
+_LATER = (jsonschema.Draft201909Validator, jsonschema.Draft202012Validator)
+_DRAFTS: dict[Any, Any] = {draft: _strict(draft) for draft in _UP_TO_7} | {
+    draft: _bounded(draft) for draft in _LATER
 }
 
 

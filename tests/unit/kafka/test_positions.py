@@ -4,7 +4,6 @@ import pytest
 from confluent_kafka import OFFSET_STORED
 
 from kafka_rest import errors
-from kafka_rest.errors import RestError
 from kafka_rest.kafka.description import ReadLimits, Target
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import CommittedOffset, TopicPartition
@@ -273,7 +272,7 @@ def test_group_that_is_joining_is_left_when_it_has_joined(bench: Bench) -> None:
 def test_group_that_joins_beyond_the_deadline_is_not_left(bench: Bench) -> None:
     bench.instance.subscribe(("t",), bench.deadline())
     bench.consumer.joins_on = True
-    with pytest.raises(RestError, match="still joining") as refused:
+    with pytest.raises(errors.RestError, match="still joining") as refused:
         bench.enter("none")
     assert refused.value.error_code == 50003
     bench.consumer.joins_on = False
