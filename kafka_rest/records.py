@@ -110,14 +110,29 @@ class Schema:
     references: tuple[SchemaReference, ...] = ()
 
 
+class WouldBlock(Exception):
+    """What was asked for takes a wait, and the caller must not wait. Nothing has been done yet."""
+
+
 class Deadline:
-    """A moment by which a call must have ended; made once per request and passed down."""
+    """A moment by which a call must have ended; made once per request and passed down.
 
-    __slots__ = ("_at", "_clock")
+    `may_block` False is for a caller who must not wait at all: what is not at hand is refused.
+    """
 
-    def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
+    __slots__ = ("_at", "_clock", "may_block")
+
+    def __init__(
+        self, seconds: float, clock: Clock = time.monotonic, may_block: bool = True
+    ) -> None:
         self._clock = clock
         self._at = clock() + seconds
+        self.may_block = may_block
+
+    def require_blocking(self) -> None:
+        """To be called before a wait and before any effect. Raises: WouldBlock."""
+        if not self.may_block:
+            raise WouldBlock
 
     def left(self) -> float:
         """Seconds left, never negative."""
@@ -130,4 +145,4 @@ class Deadline:
 
     def sooner(self, seconds: float) -> "Deadline":
         """This deadline, or one `seconds` from now if that is earlier."""
-        return Deadline(min(seconds, self.left()), self._clock)
+        return Deadline(min(seconds, self.left()), self._clock, self.may_block)

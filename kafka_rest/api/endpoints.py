@@ -16,13 +16,13 @@ from werkzeug.routing import BaseConverter
 
 from kafka_rest.api.doors import Doors
 from kafka_rest.api.request import Call
-from kafka_rest.api.response import Answer
+from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.v2.errors import in_v2
 from kafka_rest.errors import BadRequest, RestError
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice, Negotiation, Variant
 
-View = Callable[..., Answer]
+View = Callable[..., Answer | Later]
 
 CLIENTS = "kafka_rest.clients"
 ROUTE = "kafka_rest.route"
@@ -61,8 +61,11 @@ class Route:
         """Negotiate. Raises: UnsupportedMediaType, NotAcceptable."""
         return self._negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
 
-    def answer(self, call: Call, segments: dict[str, str]) -> Answer:
-        """What the view of the negotiated version answers. Raises: that version's errors."""
+    def answer(self, call: Call, segments: dict[str, str]) -> Answer | Later:
+        """What the view of the negotiated version answers, now or later.
+
+        Raises: that version's errors, WouldBlock where the call may not block.
+        """
         variant = call.choice.variant
         version = variant.version
         if self._doors.some_are_closed:
@@ -146,6 +149,8 @@ def _server(route: Route) -> Callable[..., Response]:
         g.response_type = choice.response_type
         clients: ClientRegistry = current_app.extensions[CLIENTS]
         answer = route.answer(Call(request.environ, clients, choice), segments)
+        if isinstance(answer, Later):
+            answer = answer.wait()
         if answer.body is None:
             response = Response(status=answer.status)
             del response.headers["Content-Type"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kafka_rest.api.endpoints import ROUTE, Route, decoded_segment
 from kafka_rest.api.request import PATH, Call
+from kafka_rest.api.response import Later
 from kafka_rest.kafka.registry import ClientRegistry
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Front:
             choice = route.choose(environ)
             environ[RESPONSE_TYPE] = choice.response_type
             answer = route.answer(Call(environ, self._clients, choice), segments)
+            if isinstance(answer, Later):
+                answer = answer.wait()
         except Exception as error:
             environ[FAILURE] = error
             return self._inner(environ, start_response)

@@ -1,8 +1,11 @@
-"""Producing, as the views of all API versions do it: one call of the core, one wait."""
+"""Producing, as the views of all API versions do it: one call of the core, an answer later."""
+
+from collections.abc import Callable
 
 from kafka_rest.api.envelopes import ProduceBody
 from kafka_rest.api.request import Call
-from kafka_rest.core.latch import Latch
+from kafka_rest.api.response import Answer, Later
+from kafka_rest.core.pending import Pending
 from kafka_rest.core.produce import ProduceRequest, ProduceResult, produce
 from kafka_rest.formats import FORMATS
 from kafka_rest.records import Deadline
@@ -12,9 +15,17 @@ REPORT_GRACE_SECONDS = 1.0
 
 
 def produced(
-    call: Call, topic: str, partition: int | None, body: ProduceBody, v2_rules: bool = False
-) -> ProduceResult:
-    """Produce the records of a body; blocks until each has its report, within bounds."""
+    call: Call,
+    topic: str,
+    partition: int | None,
+    body: ProduceBody,
+    render: Callable[[ProduceResult], Answer],
+    v2_rules: bool = False,
+) -> Later:
+    """Produce the records of a body; the answer comes when each has its report, within bounds.
+
+    Raises: what `core.produce` does, WouldBlock included where the call may not block.
+    """
     request = ProduceRequest(
         topic,
         partition,
@@ -26,7 +37,7 @@ def produced(
         tombstones=v2_rules,
     )
     seconds = call.clients.limits.produce_seconds
-    end = Deadline(seconds + REPORT_GRACE_SECONDS)
-    latch: Latch[ProduceResult] = Latch()
-    batch = produce(call.clients, request, Deadline(seconds), latch.set)
-    return latch.wait(batch, end)
+    pending: Pending[ProduceResult] = Pending(Deadline(seconds + REPORT_GRACE_SECONDS))
+    deadline = Deadline(seconds, may_block=call.may_block)
+    pending.source = produce(call.clients, request, deadline, pending.set)
+    return Later(pending, render)

@@ -26,13 +26,28 @@ _PATH_SAFE = ":@~!$&'()*+,;="
 
 
 class Call:
-    """One request on its way through a view."""
+    """One request on its way through a view.
 
-    __slots__ = ("_query", "choice", "clients", "environ")
+    `body` where it has been read already: then the caller is a thread that must not block.
+    """
 
-    def __init__(self, environ: Mapping[str, Any], clients: ClientRegistry, choice: Choice) -> None:
+    __slots__ = ("_body", "_query", "choice", "clients", "environ")
+
+    def __init__(
+        self,
+        environ: Mapping[str, Any],
+        clients: ClientRegistry,
+        choice: Choice,
+        body: bytes | None = None,
+    ) -> None:
         self.environ, self.clients, self.choice = environ, clients, choice
         self._query: dict[str, list[str]] | None = None
+        self._body = body
+
+    @property
+    def may_block(self) -> bool:
+        """False where a view that would have to wait raises WouldBlock instead."""
+        return self._body is None
 
     @property
     def settings(self) -> s.Settings:
@@ -53,7 +68,9 @@ class Call:
         # The Content-Length may be absent (chunked) or wrong; what is read is counted all the same.
         if int(self.environ.get("CONTENT_LENGTH") or 0) > most:
             raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
-        data: bytes = self.environ["wsgi.input"].read(most + 1)
+        data = self._body
+        if data is None:
+            data = self.environ["wsgi.input"].read(most + 1)
         if len(data) > most:
             raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
         if data.isascii():

@@ -2,10 +2,12 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
+from kafka_rest.core.pending import Pending
 from kafka_rest.errors import InternalError, RestError
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,17 @@ class Answer(NamedTuple):
     body: bytes | None
     status: int = 200
     media_type: str | None = None
+
+
+class Later(NamedTuple):
+    """What a view returns whose answer is still under way: `render` makes it of the result."""
+
+    pending: Pending[Any]
+    render: Callable[[Any], Answer]
+
+    def wait(self) -> Answer:
+        """The answer; blocks until the pending result is there, within its deadline."""
+        return self.render(self.pending.wait())
 
 
 NO_CONTENT = Answer(None, 204)

@@ -102,7 +102,7 @@ def produce(
 
     Blocks for what must be looked up (a schema or a topic that is not cached) and while
     librdkafka's queue is full, never for the reports. Raises before anything is sent: 404xx, 40801,
-    422xx.
+    422xx, and WouldBlock where the deadline allows no wait.
     """
     key = _Side("key", request.key_schema, errors.KeySchemaMissing)
     value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
@@ -189,10 +189,15 @@ def _registered(
             clients.schemas.require_in_subject(subject, schema, deadline)
         return schema
     text, references = side.choice.text or "", side.choice.references
-    unregistered = clients.schemas.unregistered(schema_type, text, references, deadline)
-    request.embedded_format.check(unregistered)
-    subject = _subject(clients, request, side, unregistered)
-    return clients.schemas.register(subject, schema_type, text, deadline, references)
+
+    def register() -> Schema:
+        unregistered = clients.schemas.unregistered(schema_type, text, references, deadline)
+        request.embedded_format.check(unregistered)
+        subject = _subject(clients, request, side, unregistered)
+        return clients.schemas.register(subject, schema_type, text, deadline, references)
+
+    use = (request.topic, side.name, schema_type, text, references)
+    return clients.schemas.used_before(use, register, deadline)
 
 
 def _subject(clients: ClientRegistry, request: ProduceRequest, side: _Side, schema: Schema) -> str:

@@ -143,11 +143,13 @@ class ClusterMetadata:
     def require(self, topic: str, deadline: Deadline) -> int:
         """The number of partitions of an existing topic, at most `max_age_seconds` old.
 
-        A topic seen before stays known while Kafka does not answer. Raises: TopicNotFound.
+        A topic seen before stays known while Kafka does not answer. Raises: TopicNotFound,
+        WouldBlock.
         """
         known = self._counts.get(topic)
         if known and self._clock() - known[1] < self._max_age:
             return known[0]
+        deadline.require_blocking()
         if known:
             # The others go on with the old count while this thread asks, and it does not ask for
             # long.

@@ -1,14 +1,17 @@
 """The shared producer of a worker: one librdkafka client, one poller thread, one batch per request.
 
 Request threads hand records over and never poll or flush; delivery reports come back on the poller
-thread, which completes the batch of the request they belong to.
+thread, which completes the batch of the request they belong to. It also hands over what found no
+room in librdkafka's queue, for callers that cannot wait.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -23,7 +26,7 @@ from kafka_rest.kafka.failures import (
     refused_report,
 )
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
-from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord
+from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,10 @@ POLL_SECONDS = 0.1
 QUEUE_WAIT_SECONDS = 0.01
 ANY_PARTITION = -1
 TROUBLE_SECONDS = 60.0
+
+_NO_MORE: dict[str, Any] = {}
+_ALL = object()
+"""What stands for the end of the records to be handed over."""
 
 Done = Callable[[list[DeliveryReport]], None]
 
@@ -52,7 +59,7 @@ class DeliveryBatch:
     report, the sender when the last record fails locally, or whoever expires it.
     """
 
-    __slots__ = ("_delivered", "_done", "_failed", "_once", "_reports", "_size", "_trouble")
+    __slots__ = ("_count", "_done", "_once", "_reports", "_size", "_trouble")
 
     def __init__(
         self, size: int, done: Done, trouble: Callable[[], KafkaError | None] = lambda: None
@@ -61,27 +68,23 @@ class DeliveryBatch:
         self._reports: list[DeliveryReport | None] = [None] * size
         self._done = done
         self._trouble = trouble
-        # Each counter has one writer (poller thread, sending thread), so none loses an update; both
-        # sides look at the sum after their own step, so one of them sees it complete.
-        self._delivered = 0
-        self._failed = 0
+        # Reports come from several threads; this is one C call, so each number is seen once.
+        self._count = count(1).__next__
         self._once = threading.Lock()
 
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
-        """Take the report of one record; runs on the poller thread."""
+        """Take the report of one record; runs on whichever thread serves librdkafka."""
         if error is None:
             self._reports[index] = DeliveryReport(message.partition(), message.offset())
         else:
             self._reports[index] = failed_report(error, self._trouble())
-        self._delivered += 1
-        if self._delivered + self._failed == self._size:
+        if self._count() == self._size:
             self._finish()
 
     def fail(self, index: int, report: DeliveryReport) -> None:
-        """Take a record that was never handed over; runs on the sending thread."""
+        """Take a record that was never handed over; runs on the thread that tried to."""
         self._reports[index] = report
-        self._failed += 1
-        if self._delivered + self._failed == self._size:
+        if self._count() == self._size:
             self._finish()
 
     def expire(self) -> None:
@@ -118,6 +121,7 @@ class SharedProducer:
             }
         )
         self._closing = threading.Event()
+        self._waiting: deque[Iterator[None]] = deque()
         self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
         self._poller.start()
 
@@ -128,9 +132,28 @@ class SharedProducer:
 
         Blocks only while librdkafka's queue is full, until the deadline at the longest; a record
         that found no room is reported as retriable. One for a partition that the topic lacks is not
-        sent.
+        sent. Raises: WouldBlock where the caller may not block and others wait for room already.
         """
+        if self._waiting and not deadline.may_block:
+            raise WouldBlock
         batch = DeliveryBatch(len(records), done, lambda: self.trouble)
+        steps = self._hand_over(batch, target, records, deadline)
+        for _ in steps:
+            if not deadline.may_block:
+                # One batch at a time: the next caller is refused above.
+                self._waiting.append(steps)
+                break
+            self._closing.wait(QUEUE_WAIT_SECONDS)
+        return batch
+
+    def _hand_over(
+        self,
+        batch: DeliveryBatch,
+        target: Target,
+        records: Sequence[ProduceRecord],
+        deadline: Deadline,
+    ) -> Iterator[None]:
+        """Hand records over; stops wherever librdkafka's queue has no room, to be gone on with."""
         produce, topic, deliver = self._producer.produce, target.topic, batch.on_delivery
         for index, (key, value, own_partition, headers, timestamp) in enumerate(records):
             partition = target.partition if own_partition is None else own_partition
@@ -139,34 +162,23 @@ class SharedProducer:
             elif partition >= target.partition_count:
                 batch.fail(index, _no_such_partition(target))
                 continue
-            hand_over = partial(produce, topic, value, key, partition, partial(deliver, index))
+            more = _NO_MORE
             if headers is not None or timestamp is not None:
                 # 0 is "now" for librdkafka.
-                hand_over = partial(hand_over, headers=headers, timestamp=timestamp or 0)
-            try:
-                hand_over()
-            except (BufferError, KafkaException) as failure:
-                report = self._settle(failure, hand_over, deadline)
-                if report is not None:
-                    batch.fail(index, report)
-        return batch
-
-    def _settle(
-        self, failure: Exception, hand_over: Callable[[], None], deadline: Deadline
-    ) -> DeliveryReport | None:
-        """Wait for room and try again.
-
-        The report of a record that could not be queued, else None.
-        """
-        while isinstance(failure, BufferError):
-            if deadline.expired or self._closing.wait(QUEUE_WAIT_SECONDS):
-                return failed_report(KafkaError(KafkaError._QUEUE_FULL), self.trouble)
-            try:
-                hand_over()
-                return None
-            except (BufferError, KafkaException) as again:
-                failure = again
-        return failed_report(error_of(failure), self.trouble)
+                more = {"headers": headers, "timestamp": timestamp or 0}
+            while True:
+                try:
+                    produce(topic, value, key, partition, partial(deliver, index), **more)
+                    break
+                except BufferError:
+                    if deadline.expired or self._closing.is_set():
+                        full = KafkaError(KafkaError._QUEUE_FULL)
+                        batch.fail(index, failed_report(full, self.trouble))
+                        break
+                    yield
+                except KafkaException as failure:
+                    batch.fail(index, failed_report(error_of(failure), self.trouble))
+                    break
 
     @property
     def trouble(self) -> KafkaError | None:
@@ -177,6 +189,8 @@ class SharedProducer:
 
     def close(self, deadline: Deadline) -> None:
         """Deliver what is queued, for as long as the deadline allows, then stop the poller."""
+        while self._waiting and not deadline.expired:
+            time.sleep(QUEUE_WAIT_SECONDS)
         left = self._producer.flush(deadline.left())
         if left:
             log.warning("producer closed with undelivered records count=%d", left)
@@ -186,7 +200,9 @@ class SharedProducer:
     def _poll(self) -> None:
         while not self._closing.is_set():
             try:
-                self._producer.poll(POLL_SECONDS)
+                self._producer.poll(QUEUE_WAIT_SECONDS if self._waiting else POLL_SECONDS)
+                if self._waiting and next(self._waiting[0], _ALL) is _ALL:
+                    self._waiting.popleft()
             except Exception:
                 # A callback that raises must not end the thread on which every request waits.
                 log.exception("delivery callback failed")

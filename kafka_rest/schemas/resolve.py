@@ -39,6 +39,7 @@ class _Flights(Generic[T]):
         if found is not None:
             self.hits += 1
             return found
+        deadline.require_blocking()
         with self._lock:
             flight = self._flights.get(key)
             mine = flight is None
@@ -88,6 +89,7 @@ class SchemaResolver:
         self._by_id: _Flights[Schema] = _Flights(cache_size)
         # Registration is per subject: a text that one subject has is new to the next.
         self._by_text: _Flights[Schema] = _Flights(cache_size)
+        self._by_use: _Flights[Schema] = _Flights(cache_size)
         self._unknown: OrderedDict[int, tuple[float, RestError]] = OrderedDict()
         self._in_subject: set[tuple[str, int]] = set()
         self._cache_size = cache_size
@@ -122,6 +124,12 @@ class SchemaResolver:
 
         return self._by_text.get(key, register, deadline)
 
+    def used_before(
+        self, use: Hashable, register: Callable[[], Schema], deadline: Deadline
+    ) -> Schema:
+        """The schema that `register` brought for the same use: no check is done twice."""
+        return self._by_use.get(use, register, deadline)
+
     def unregistered(
         self,
         schema_type: str,
@@ -144,6 +152,7 @@ class SchemaResolver:
         key = (subject, schema.schema_id)
         if key in self._in_subject:
             return
+        deadline.require_blocking()
         if subject not in self._client.subjects_of(schema.schema_id, deadline):
             raise because(
                 SchemaRegistryFailure,

@@ -1,12 +1,11 @@
 """The small pure things: pinning, deadlines, errors, the latch."""
 
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from kafka_rest import errors
-from kafka_rest.core.latch import Latch
+from kafka_rest.core.pending import Pending
 from kafka_rest.pinning import mint_instance, owner_slot
 from kafka_rest.records import ConsumedRecord, Deadline
 from tests.unit.fakes import FakeClock
@@ -61,30 +60,42 @@ def test_error_codes_are_unique() -> None:
     assert len(errors.ERRORS) == len(kinds)
 
 
-class Pending:
+class Source:
     """Something that completes when it is expired."""
 
-    def __init__(self, latch: "Latch[str]") -> None:
-        self._latch = latch
+    def __init__(self, pending: "Pending[str]") -> None:
+        self._pending = pending
 
     def expire(self) -> None:
-        self._latch.set("expired")
+        self._pending.set("expired")
 
 
-def test_latch_that_nothing_completes_is_a_504() -> None:
-    latch: Latch[str] = Latch()
+def test_result_that_nothing_brings_is_a_504() -> None:
+    pending: Pending[str] = Pending(Deadline(0.01))
     with pytest.raises(errors.GatewayTimeout):
-        latch.wait(SimpleNamespace(expire=lambda: None), Deadline(0.01), 0.01)
+        pending.wait(0.01)
 
 
-def test_latch_takes_the_value_before_during_or_after_the_wait() -> None:
-    early: Latch[str] = Latch()
+def test_result_may_come_before_during_or_after_the_wait() -> None:
+    early: Pending[str] = Pending(Deadline(5))
     early.set("early")
-    assert early.wait(Pending(early), Deadline(5)) == "early"
-    late: Latch[str] = Latch()
+    assert early.wait() == "early"
+    late: Pending[str] = Pending(Deadline(5))
     timer = threading.Timer(0.02, late.set, ("late",))
     timer.start()
-    assert late.wait(Pending(late), Deadline(5)) == "late"
+    assert late.wait() == "late"
     timer.join()
-    never: Latch[str] = Latch()
-    assert never.wait(Pending(never), Deadline(0.01)) == "expired"
+    never: Pending[str] = Pending(Deadline(0.01))
+    never.source = Source(never)
+    assert never.wait() == "expired"
+
+
+def test_result_is_passed_on_once_whoever_comes_first() -> None:
+    got: list[str] = []
+    first: Pending[str] = Pending(Deadline(5))
+    first.then(got.append)
+    first.set("a")
+    second: Pending[str] = Pending(Deadline(5))
+    second.set("b")
+    second.then(got.append)
+    assert got == ["a", "b"]

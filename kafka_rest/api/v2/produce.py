@@ -3,15 +3,16 @@
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.produce import produced
 from kafka_rest.api.request import Call, partition_number
-from kafka_rest.api.response import Answer
+from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.v1 import shapes
 from kafka_rest.api.v2 import offers
 from kafka_rest.api.v2.records import included, produce_records
 from kafka_rest.api.v2.shapes import produced_status
+from kafka_rest.core.produce import ProduceResult
 
 
 @endpoint("produce-to-topic.{format}", "POST", "/topics/<topic>", offers.PRODUCE)
-def produce_to_topic(call: Call, topic: str) -> Answer:
+def produce_to_topic(call: Call, topic: str) -> Later:
     """Produce records; each may name its partition."""
     return _produce(call, topic, None)
 
@@ -22,12 +23,15 @@ def produce_to_topic(call: Call, topic: str) -> Answer:
     "/topics/<topic>/partitions/<partition>",
     offers.PRODUCE,
 )
-def produce_to_partition(call: Call, topic: str, partition: str) -> Answer:
+def produce_to_partition(call: Call, topic: str, partition: str) -> Later:
     """Produce records to one partition, as far as they do not name another."""
     return _produce(call, topic, partition_number(partition))
 
 
-def _produce(call: Call, topic: str, partition: int | None) -> Answer:
+def _produce(call: Call, topic: str, partition: int | None) -> Later:
     body = produce_records(call.body(), included(call))
-    result = produced(call, topic, partition, body, v2_rules=True)
+    return produced(call, topic, partition, body, _answer, v2_rules=True)
+
+
+def _answer(result: ProduceResult) -> Answer:
     return Answer(shapes.produced(result, {}), produced_status(result))

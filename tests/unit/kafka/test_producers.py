@@ -1,15 +1,16 @@
 """The shared producer: one answer per request, in order, whatever happens to the records."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_rest.core.latch import Latch
+from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.producers import DeliveryBatch, SharedProducer, Target
-from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord
+from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 from tests.unit.fakes import FakeMessage, FakeProducer
 
 TARGET = Target("t", None, 3)
@@ -31,9 +32,9 @@ class Bench:
     def send(
         self, records: list[ProduceRecord], target: Target = TARGET, seconds: float = 5.0
     ) -> list[DeliveryReport]:
-        latch: Latch[list[DeliveryReport]] = Latch()
-        deadline = Deadline(seconds)
-        return latch.wait(self.producer.send(target, records, deadline, latch.set), deadline)
+        pending: Pending[list[DeliveryReport]] = Pending(Deadline(seconds))
+        pending.source = self.producer.send(target, records, pending.deadline, pending.set)
+        return pending.wait()
 
 
 @pytest.fixture
@@ -144,3 +145,29 @@ def test_vague_time_out_names_the_trouble_behind_it(bench: Bench) -> None:
 
 def test_producer_never_creates_topics(bench: Bench) -> None:
     assert bench.client.config["allow.auto.create.topics"] is False
+
+
+def test_caller_that_may_not_block_leaves_what_finds_no_room_to_the_poller(bench: Bench) -> None:
+    bench.client.reports, bench.client.room = False, 2
+    pending: Pending[list[DeliveryReport]] = Pending(Deadline(5))
+    never_blocks = Deadline(5, may_block=False)
+    pending.source = bench.producer.send(TARGET, values(20), never_blocks, pending.set)
+    assert len(bench.client.produced) == 2
+    with pytest.raises(WouldBlock):
+        bench.producer.send(TARGET, values(1), never_blocks, list)
+    bench.client.reports = True
+    assert [r.offset for r in pending.wait()] == list(range(20))
+    # It is open to others again.
+    assert bench.send(values(1))[0].error_code is None
+    pending = Pending(Deadline(5))
+    bench.producer.send(TARGET, values(1), never_blocks, pending.set)
+    assert pending.wait()[0].error_code is None
+
+
+def test_what_finds_no_room_in_time_is_reported_by_the_poller_too(bench: Bench) -> None:
+    bench.client.reports, bench.client.room = False, 1
+    pending: Pending[list[DeliveryReport]] = Pending(Deadline(5))
+    bench.producer.send(TARGET, values(3), Deadline(0.05, may_block=False), pending.set)
+    time.sleep(0.3)
+    bench.client.reports = True
+    assert [r.error_code for r in pending.wait()] == [None, 50003, 50003]
