@@ -3,16 +3,23 @@
 It routes by the rules of the endpoints, negotiates, calls the view and sends its answer, without
 Flask's contexts and response objects, which cost more than a view does. Everything that is not a
 plain success goes on to Flask, failures included, so that there is one place that renders errors.
+Where the server can keep a connection, an answer that comes later is left to it, with what it takes
+to serve the next request of that head (`api.parking`).
 """
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kafka_rest import settings as s
 from kafka_rest.api.endpoints import ROUTE, Route, decoded_segment
+from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import PATH, Call
-from kafka_rest.api.response import Later
+from kafka_rest.api.response import Answer, Later, error_body, rest_error
+from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.media import Choice
+from kafka_rest.records import Deadline
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,7 +27,9 @@ if TYPE_CHECKING:
 FAILURE = "kafka_rest.failure"
 RESPONSE_TYPE = "kafka_rest.response_type"
 
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_TYPE = "Content-Type"
+
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class _Rule:
@@ -78,13 +87,85 @@ class Front:
             environ[RESPONSE_TYPE] = choice.response_type
             answer = route.answer(Call(environ, self._clients, choice), segments)
             if isinstance(answer, Later):
+                keeper: Keeper | None = environ.get(LANE)
+                if keeper is not None:
+                    served = _Served(self._clients, route, choice, segments, environ)
+                    keeper.keep(_Parked(answer, served), served.again, environ)
+                    return ()
                 answer = answer.wait()
         except Exception as error:
             environ[FAILURE] = error
             return self._inner(environ, start_response)
         headers = []
         if answer.body is not None:
-            headers.append(("Content-Type", answer.media_type or choice.response_type))
+            headers.append((_TYPE, answer.media_type or choice.response_type))
             headers.append(("Content-Length", str(len(answer.body))))
-        start_response(_STATUS_LINES[answer.status], headers)
+        start_response(STATUS_LINES[answer.status], headers)
         return [answer.body] if answer.body else []
+
+
+class _Served:
+    """All that the head of a request came to: what it takes to serve another one with that head."""
+
+    __slots__ = ("choice", "clients", "environ", "route", "segments")
+
+    def __init__(
+        self,
+        clients: ClientRegistry,
+        route: Route,
+        choice: Choice,
+        segments: dict[str, str],
+        environ: "WSGIEnvironment",
+    ) -> None:
+        self.clients, self.route, self.choice, self.segments = clients, route, choice, segments
+        # Neither the socket nor the body of the first one.
+        self.environ = {name: text for name, text in environ.items() if isinstance(text, str)}
+
+    def again(self, body: bytes) -> "_Parked":
+        """Serve a request by its body. Raises: what the view does, WouldBlock included."""
+        call = Call(self.environ, self.clients, self.choice, body)
+        answer = self.route.answer(call, self.segments)
+        if isinstance(answer, Answer):
+            answer = _at_hand(answer)
+        return _Parked(answer, self)
+
+    def rendered(self, later: Later, result: Any) -> tuple[str, Headers, bytes]:
+        """Status line, headers and body of the answer."""
+        media_type = self.choice.response_type
+        try:
+            answer = later.render(result)
+        except Exception as failure:
+            error = rest_error(failure)
+            body = error_body(error, self.clients.settings[s.DEBUG])
+            return STATUS_LINES[error.status], ((_TYPE, media_type), *error.headers.items()), body
+        headers = ((_TYPE, answer.media_type or media_type),)
+        return STATUS_LINES[answer.status], headers, answer.body or b""
+
+
+class _Parked:
+    """An answer under way, as the server keeps it."""
+
+    __slots__ = ("_later", "_served")
+
+    def __init__(self, later: Later, served: _Served) -> None:
+        self._later, self._served = later, served
+
+    @property
+    def deadline(self) -> Deadline:
+        """When it is to be expired."""
+        return self._later.pending.deadline
+
+    def then(self, send: Send) -> None:
+        """Have the answer sent when it is there."""
+        later = self._later
+        later.pending.then(lambda result: send(*self._served.rendered(later, result)))
+
+    def expire(self) -> None:
+        """Bring the answer about now."""
+        self._later.pending.expire()
+
+
+def _at_hand(answer: Answer) -> Later:
+    pending: Pending[Answer] = Pending(Deadline(0))
+    pending.set(answer)
+    return Later(pending, lambda found: found)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,23 +13,22 @@ class AccessLog:
     """Writes to the logger that `request.logger.name` names, where `server.access.log` is on."""
 
     def __init__(self, settings: s.Settings) -> None:
-        self._on = settings[s.SERVER_ACCESS_LOG]
+        self.on = settings[s.SERVER_ACCESS_LOG]
         self._logger = logging.getLogger(settings[s.REQUEST_LOGGER_NAME])
 
-    def write(self, request: Any, environ: Any, answer: Any) -> None:
-        """Log one answered request (gunicorn's objects)."""
-        if not self._on:
-            return
-        started = environ.get("kafka_rest.started")
+    def write(
+        self, environ: Mapping[str, Any], peer: str, status: str, sent: int, started: float | None
+    ) -> None:
+        """Log one answered request; `started` by the monotonic clock, `sent` in bytes of body."""
         milliseconds = 0.0 if started is None else (time.monotonic() - started) * 1000
         self._logger.info(
-            '%s - - [%s] "%s %s HTTP/%d.%d" %s %s  %.0f',
-            environ.get("REMOTE_ADDR", "-") or "-",
+            '%s - - [%s] "%s %s %s" %s %s  %.0f',
+            peer or "-",
             datetime.now().astimezone().strftime("%d/%b/%Y:%H:%M:%S %z"),
             environ["REQUEST_METHOD"],
             environ["RAW_URI"],
-            *request.version,
-            str(answer.status).partition(" ")[0],
-            answer.sent or 0,
+            environ["SERVER_PROTOCOL"],
+            status.partition(" ")[0],
+            sent,
             milliseconds,
         )

@@ -163,6 +163,7 @@ class Server:
         limit_arenas()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
+        worker.answered = self._access_log.write if self._access_log.on else None
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
@@ -197,8 +198,15 @@ class Server:
                 os._exit(0)
 
     def post_request(self, worker: Any, request: Any, environ: Any, answer: Any) -> None:
-        """Write the access log, if it is on."""
-        self._access_log.write(request, environ, answer)
+        """Write the access log, if it is on; what is parked is told when it is answered."""
+        if self._access_log.on and not getattr(answer, "parked", False):
+            self._access_log.write(
+                environ,
+                environ.get("REMOTE_ADDR", ""),
+                str(answer.status),
+                answer.sent or 0,
+                environ.get("kafka_rest.started"),
+            )
 
     @property
     def _graceful(self) -> float:

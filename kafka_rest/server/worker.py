@@ -1,12 +1,12 @@
-"""gunicorn worker: its threaded one that stays on a connection while requests keep coming, and lets
-no client hold a thread for long.
+"""gunicorn worker: its threaded one whose idle connections wait in the lane, and that lets no
+client hold a thread for long.
 
-Two lanes: connections on the private Unix socket (requests that another worker relays) have threads
-of their own, so that two busy workers never wait for each other. Relies on names of gunicorn that a
-test pins; `gthread` itself works in its place, without the speed, the limits and the second lane.
+Two pools of threads: connections on the private Unix socket (requests that another worker relays)
+have threads of their own, so that two busy workers never wait for each other. Relies on names of
+gunicorn that a test pins; `gthread` itself works in its place, without the speed, the limits and
+the second pool.
 """
 
-import json
 import queue
 import select
 import socket
@@ -14,16 +14,20 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import NoMoreData
-from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
+
+from kafka_rest.api.parking import LANE
+from kafka_rest.server.framing import STALL_SECONDS, Parser, Response, write_error
+from kafka_rest.server.lane import Lane, Seat, Ticket
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 LINGER_MS = 20
 """How long a thread waits for its connection's next request."""
@@ -31,108 +35,12 @@ SPARE_SHARE = 0.25
 """The share of the threads that never waits so."""
 CLOSE_SECONDS = 0.25
 """How long a closing connection may take to read what it was sent."""
-STALL_SECONDS = 30
-"""How long a client may take over one read or write."""
-REQUEST_SECONDS = 300.0
-"""How long a client may take to send one request."""
-TOGETHER_BYTES = 1 << 16
-"""A first piece of body up to this size leaves in one send with the head."""
 
-ERROR_TYPE = "application/vnd.kafka.v1+json"
+_IN_LANE = object()
+"""What handling a connection comes to that the lane has taken over."""
 
 
-class Unreader(SocketUnreader):
-    """Reads from a client that has a deadline for its request."""
-
-    deadline: float | None = None
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """More bytes of the request.
-
-        Raises: NoMoreData when the client stalls or takes too long.
-        """
-        if self.deadline is None:
-            self.deadline = time.monotonic() + REQUEST_SECONDS
-        try:
-            if time.monotonic() < self.deadline:
-                data: bytes = super().chunk(size_hint)
-                return data
-        except BlockingIOError:
-            # SO_RCVTIMEO ran out.
-            pass
-        raise NoMoreData("timed out")
-
-
-class Parser(RequestParser):
-    """gunicorn's parser on our unreader."""
-
-    def __init__(self, cfg: Any, source: Any, source_addr: Any) -> None:
-        super().__init__(cfg, source, source_addr)
-        self.unreader = Unreader(source)
-
-    def __next__(self) -> Any:
-        self.unreader.deadline = None
-        return super().__next__()
-
-    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Make sure that the body is off the socket; one that was read to its end already is."""
-        body = self.mesg and self.mesg.body
-        if (
-            body
-            and not body.failed
-            and isinstance(body.reader, LengthReader)
-            and not body.reader.length
-        ):
-            return True
-        return bool(super().finish_body(deadline, max_bytes))
-
-
-class Response(wsgi.Response):
-    """Sends the head together with the first piece of the body: one system call instead of two."""
-
-    headers_sent: bool
-
-    def send_headers(self) -> None:
-        """Nothing yet: PEP 3333 wants no head before there is a piece of body."""
-
-    def flush(self, data: bytes) -> None:
-        """Send a piece, after the head if that has not left."""
-        if not self.headers_sent:
-            lines = self.default_headers() + [
-                f"{name}: {value}\r\n" for name, value in self.headers
-            ]
-            head = "".join([*lines, "\r\n"]).encode("latin-1")
-            self.headers_sent = True
-            if len(data) > TOGETHER_BYTES:
-                self.sock.sendall(head)
-            else:
-                data = head + data
-        self.sock.sendall(data)
-
-    def _emit_body(self, data: bytes) -> None:
-        self.flush(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
-
-    def sendfile(self, respiter: Any) -> bool:
-        """Never: no answer is a file."""
-        return False
-
-    def close(self) -> None:
-        """End the answer."""
-        if self.chunked:
-            self.flush(b"0\r\n\r\n")
-        elif not self.headers_sent:
-            self.flush(b"")
-
-
-def write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
-    """Answer a request that could not be parsed, in the shape of all other errors."""
-    body = json.dumps({"error_code": status, "message": message or f"HTTP {status} {reason}"})
-    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {ERROR_TYPE}\r\n"
-    data = f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}"
-    util.write_nonblock(sock, data.encode())
-
-
-class Lane:
+class Pool:
     """Connections that wait for a thread, and the threads that serve them."""
 
     def __init__(self, name: str, threads: int) -> None:
@@ -144,93 +52,165 @@ class Lane:
 
 
 class Worker(ThreadWorker):
-    """The worker class of this server."""
+    """The worker class of this server.
+
+    `answered` is told of each answer that the lane sends, as `AccessLog.write` is; None for no one.
+    """
+
+    answered: Callable[..., None] | None = None
+    wsgi: Any
 
     def init_process(self) -> None:
-        """Set up the lanes, then gunicorn's own."""
+        """Set up the pools and the lane, then gunicorn's own."""
         relayed = getattr(self, "forward_threads", self.cfg.threads)
-        self.lanes = {
-            False: Lane("handler", self.cfg.threads),
-            True: Lane("relay-handler", relayed),
+        self.pools = {
+            False: Pool("handler", self.cfg.threads),
+            True: Pool("relay-handler", relayed),
         }
         # A look at cfg.name runs Config.__getattr__, some forty times a request: plain attributes.
         self.cfg.__dict__.update({name: row.get() for name, row in self.cfg.settings.items()})
+        # Others take gunicorn's way: their bytes on the socket are not their requests.
         self.plain = (
             not self.cfg.is_ssl
             and self.cfg.protocol == "http"
             and self.cfg.http2_cleartext == "off"
+            and self.cfg.proxy_protocol == "off"
+            and self.cfg.keepalive > 0
         )
         # gunicorn looks these up in their modules when it answers.
         wsgi.Response = Response
         util.write_error = write_error
+        self.lane = Lane(self)
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application, and let it see the lane."""
+        super().load_wsgi()
+        application = self.wsgi
+
+        def with_lane(
+            environ: "WSGIEnvironment", start_response: "StartResponse"
+        ) -> Iterable[bytes]:
+            response: Response = start_response.__self__  # type: ignore[attr-defined]
+            ticket: Ticket | None = getattr(response.req, "ticket", None)
+            if ticket is None:
+                return application(environ, start_response)  # type: ignore[no-any-return]
+            environ[LANE] = ticket
+            body: Iterable[bytes] = application(environ, start_response)
+            response.parked = ticket.parked is not None
+            return body
+
+        self.wsgi = with_lane
 
     def run(self) -> None:
         """Start the threads and run the main loop."""
-        for lane in self.lanes.values():
-            for number in range(lane.threads):
+        self.lane.start()
+        for pool in self.pools.values():
+            for number in range(pool.threads):
                 # Daemons, so that a stuck one never keeps the process.
                 threading.Thread(
-                    target=self.serve, args=(lane,), name=f"{lane.name}-{number}", daemon=True
+                    target=self.serve, args=(pool,), name=f"{pool.name}-{number}", daemon=True
                 ).start()
-        super().run()
+        try:
+            super().run()
+        finally:
+            self.lane.close()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection to the threads of its lane."""
-        self.lane(conn).queued.put(conn)
+        """Give a connection to the lane if it is new, else to the threads of its pool."""
+        if self.plain and not hasattr(conn, "seat"):
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALL_SECONDS, 0))
+            conn.parser = Parser(self.cfg, conn.sock, conn.client)
+            conn.readable = select.poll()
+            conn.readable.register(conn.sock, select.POLLIN)
+            # gunicorn need not wait for the first bytes: the lane does.
+            conn.data_ready, conn.seat = True, Seat(conn)
+            self.lane.watch(conn.seat)
+        else:
+            self.pool(conn).queued.put(conn)
 
-    def lane(self, conn: Any) -> Lane:
-        """The lane of a connection: relayed requests come through a Unix socket."""
-        return self.lanes[conn.sock.family == socket.AF_UNIX]
+    def pool(self, conn: Any) -> Pool:
+        """The pool of a connection: relayed requests come through a Unix socket."""
+        return self.pools[conn.sock.family == socket.AF_UNIX]
 
-    def serve(self, lane: Lane) -> None:
-        """Serve connections, one after the other; runs in each thread of a lane."""
+    def serve(self, pool: Pool) -> None:
+        """Serve connections, one after the other; runs in each thread of a pool."""
         while True:
-            conn = lane.queued.get()
+            conn = pool.queued.get()
             done: Future[Any] = Future()
             try:
                 done.set_result(self.handle(conn))
             except BaseException as error:
                 done.set_exception(error)
-            self.method_queue.defer(self.finish_request, conn, done)
+            kept = done.exception() is None and done.result()
+            if kept is _IN_LANE:
+                continue
+            if kept and self.plain:
+                self.lane.watch(conn.seat)
+            else:
+                self.method_queue.defer(self.finish_request, conn, done)
 
     def handle(self, conn: Any) -> Any:
-        """Serve a connection's requests for as long as they keep coming; whether to keep it."""
-        if not conn.initialized:
-            if not conn.wait_for_data(LINGER_MS / 1000):
-                # To the poller; gunicorn's own worker would keep this thread for 5 s.
-                return _DEFER
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALL_SECONDS, 0))
-            if self.plain:
-                conn.parser = Parser(self.cfg, conn.sock, conn.client)
-                conn.readable = select.poll()
-                conn.readable.register(conn.sock, select.POLLIN)
+        """Serve a connection's requests for as long as they keep coming.
+
+        Whether to keep it, or that the lane has it.
+        """
+        if self.plain:
+            return self._handle_plain(conn)
+        if not conn.initialized and not conn.wait_for_data(LINGER_MS / 1000):
+            # To the poller; gunicorn's own worker would keep this thread for 5 s.
+            return _DEFER
         keep = super().handle(conn)
-        while keep is True and self.plain and self.alive and self.next_request(conn):
-            keep = super().handle(conn)
         if not keep:
             self.close(conn)
         return keep
 
+    def _handle_plain(self, conn: Any) -> Any:
+        seat: Seat = conn.seat
+        keep = not seat.ended
+        while keep:
+            started = time.monotonic()
+            conn.ticket = None
+            keep = super().handle(conn)
+            ticket: Ticket | None = conn.ticket
+            if keep and ticket and ticket.parked and ticket.known:
+                self.lane.park(seat, ticket.parked, ticket.known, started)
+                return _IN_LANE
+            if not keep or not self.alive or not self.next_request(conn):
+                break
+            if not conn.parser.unreader.buf.getvalue() and self.lane.take(seat):
+                return _IN_LANE
+            keep = not seat.ended
+        if not keep:
+            self.close(conn)
+        return keep
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer one request, or let the application leave the answer to the lane."""
+        if self.plain:
+            req.ticket = conn.ticket = self.lane.ticket(conn.seat, req)
+        return super().handle_request(req, conn)
+
     def next_request(self, conn: Any) -> bool:
         """Whether the next request arrives soon, while no other connection waits for a thread."""
-        lane = self.lane(conn)
-        if not lane.queued.empty():
+        pool = self.pool(conn)
+        if not pool.queued.empty():
             return False
         if conn.parser.unreader.buf.getvalue():
             return True
-        if len(lane.lingering) >= lane.lingerers_max:
+        if len(pool.lingering) >= pool.lingerers_max:
             return False
-        lane.lingering.append(None)
+        pool.lingering.append(None)
         try:
             return bool(conn.readable.poll(LINGER_MS))
         finally:
-            lane.lingering.pop()
+            pool.lingering.pop()
 
-    @staticmethod
-    def close(conn: Any) -> None:
+    def close(self, conn: Any) -> None:
         """Close here: the main loop would stand still for a client that does not close."""
+        if self.plain:
+            self.lane.forget(conn.seat)
         try:
             conn.sock.setblocking(True)
             util.close_graceful(conn.sock, CLOSE_SECONDS)

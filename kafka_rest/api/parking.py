@@ -1,0 +1,50 @@
+"""How an answer that comes later leaves the thread that began it, where the server can keep the
+connection: the terms between the application and the server.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from kafka_rest.records import Deadline
+
+LANE = "kafka_rest.lane"
+"""Where the server leaves, in the environ of a request that it can keep, a `Keeper`."""
+
+Headers = tuple[tuple[str, str], ...]
+Send = Callable[[str, Headers, bytes], None]
+"""Sends an answer: status line without version, headers without Content-Length, body."""
+
+
+class Parked(Protocol):
+    """An answer under way."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """When it is to be expired."""
+        ...
+
+    def then(self, send: Send) -> None:
+        """Have the answer sent when it is there, once, here or by another thread."""
+        ...
+
+    def expire(self) -> None:
+        """Bring the answer about now, with what is known."""
+        ...
+
+
+Again = Callable[[bytes], Parked]
+"""Serves another request with the same head, by its body alone, without ever blocking.
+
+Whatever it raises, it raises before any effect: the request then takes the ordinary way.
+"""
+
+
+class Keeper(Protocol):
+    """What can keep a request's connection until its answer is there."""
+
+    def keep(self, parked: Parked, again: Again, environ: Mapping[str, Any]) -> None:
+        """Send the answer when it comes, and serve requests with the same head by `again`.
+
+        The caller then returns an empty body, without having called start_response.
+        """
+        ...

@@ -1,0 +1,403 @@
+"""The lane: one thread that waits for the next request of every idle connection, and serves at once
+those whose head it knows.
+
+A request whose head is, byte for byte but for its length and its trace ids, one that gunicorn has
+parsed before and the application has asked to see again is served here, by its body alone; every
+other one goes, with the bytes read so far, to a thread of the pool, gunicorn's parser and the
+application. A request whose answer is under way is parked: it holds no thread, and whoever
+completes it sends the answer. The lane knows nothing of what it serves.
+
+A connection is always in exactly one of three places: armed in epoll, parked on its answer, or with
+a thread of the pool; one-shot events make it so.
+"""
+
+import functools
+import logging
+import os
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gunicorn.http.body import LengthReader
+from gunicorn.http.wsgi import HEADER_VALUE_RE, SERVER
+from gunicorn.util import http_date
+
+from kafka_rest.api.parking import Again, Headers, Parked
+from kafka_rest.server.framing import REQUEST_SECONDS, STALL_SECONDS
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
+"""How long a stopping worker still listens to an idle connection."""
+EXPIRY_SECONDS = 5.0
+"""How long after its deadline an expired answer may take; then its connection is closed."""
+SWEEP_SECONDS = 0.5
+HEADS = 1024
+HEAD_BYTES = 4096
+"""How many heads are remembered, oldest forgotten first, and up to which size."""
+BODY_BYTES = 1 << 18
+"""A larger body is for the pool."""
+READ_BYTES = 1 << 16
+HELD_BYTES = 1 << 13
+"""So much of an unfinished head is held here; with more, the parser has something to say."""
+ARMED = select.EPOLLIN | select.EPOLLONESHOT
+WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+
+_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\nContent-Length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
+# Fields that no view looks at; gunicorn takes any value of this form alike.
+_VARYING = re.compile(
+    rb"\r\n(Traceparent|Tracestate|X-Request-ID|X-Correlation-ID): ?[!-~]{1,200}(?=\r\n)",
+    re.IGNORECASE,
+)
+_VARYING_NAMES = frozenset(
+    {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"}
+)
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
+
+
+class Known(NamedTuple):
+    """What is remembered of a head."""
+
+    again: Again
+    environ: Mapping[str, str]
+
+
+class Seat:
+    """A connection as the lane sees it.
+
+    `data`: the part of a request that has been read; `rest`: the part of an answer that has not
+    been sent; `head`: the head of the request that went to the pool, as it came.
+    """
+
+    __slots__ = (
+        "conn",
+        "data",
+        "deadline",
+        "ended",
+        "fd",
+        "head",
+        "known",
+        "last",
+        "parked",
+        "rest",
+        "sock",
+        "started",
+    )
+
+    def __init__(self, conn: Any) -> None:
+        self.conn, self.sock = conn, conn.sock
+        self.fd: int = conn.sock.fileno()
+        self.data = self.head = b""
+        self.rest: memoryview | None = None
+        self.deadline: float | None = None
+        self.parked: Parked | None = None
+        self.known: Known | None = None
+        self.started = 0.0
+        self.last = self.ended = False
+
+    @property
+    def idle(self) -> bool:
+        """True where neither a request nor an answer is half on its way."""
+        return not self.data and self.rest is None
+
+
+class Ticket:
+    """A request that the lane can keep; the `Keeper` in its environ."""
+
+    __slots__ = ("_head", "_lane", "known", "parked")
+
+    def __init__(self, lane: "Lane", head: bytes) -> None:
+        self._lane, self._head = lane, head
+        self.parked: Parked | None = None
+        self.known: Known | None = None
+
+    def keep(self, parked: Parked, again: Again, environ: Mapping[str, Any]) -> None:
+        """Take the answer under way, and remember the head."""
+        texts = {
+            name: value
+            for name, value in environ.items()
+            if isinstance(value, str) and name not in _VARYING_NAMES
+        }
+        self.parked, self.known = parked, Known(again, texts)
+        self._lane.remember(self._head, self.known)
+
+
+class Lane:
+    """The thread, to be started and closed by the worker.
+
+    `worker` is a gunicorn worker with `enqueue_req`, `answered`, `alive` and `max_keepalived`.
+    """
+
+    def __init__(self, worker: Any) -> None:
+        self._worker, self._epoll = worker, select.epoll()
+        self._closing = os.eventfd(0)
+        self._epoll.register(self._closing, select.EPOLLIN)
+        self._seats: dict[int, Seat] = {}
+        self._heads: dict[bytes, Known] = {}
+        self._date = http_date().encode()
+        self._stop_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread. What is parked is still answered by whoever completes it."""
+        os.eventfd_write(self._closing, 1)
+        self._thread.join()
+        os.close(self._closing)
+
+    # -- called from any thread
+
+    def watch(self, seat: Seat) -> None:
+        """Wait for the connection's next request."""
+        if seat.conn.parser.unreader.buf.getvalue():
+            # Pipelined: nothing will come that could wake the lane.
+            self._worker.enqueue_req(seat.conn)
+            return
+        seat.deadline = time.monotonic() + self._worker.cfg.keepalive
+        seat.data, seat.parked = b"", None
+        if self._seats.get(seat.fd) is seat:
+            self._epoll.modify(seat.fd, ARMED)
+        else:
+            self._seats[seat.fd] = seat
+            self._epoll.register(seat.fd, ARMED)
+
+    def forget(self, seat: Seat) -> None:
+        """The connection is about to be closed."""
+        if self._seats.get(seat.fd) is seat:
+            del self._seats[seat.fd]
+
+    def ticket(self, seat: Seat, request: Any) -> Ticket | None:
+        """Leave to keep a request that gunicorn has parsed.
+
+        None where its head alone does not tell all about it, or there is no plain way to answer.
+        """
+        raw, seat.head = seat.head, b""
+        if (
+            not _REQUEST_LINE.match(raw)
+            or request.version != (1, 1)
+            or request.method in ("HEAD", "CONNECT")
+            or request.should_close()
+            or request._expected_100_continue
+            or not isinstance(request.body.reader, LengthReader)
+        ):
+            return None
+        head, length = split(raw)
+        declared = dict(request.headers).get("CONTENT-LENGTH", "0")
+        return Ticket(self, head) if length == int(declared) else None
+
+    def remember(self, head: bytes, known: Known) -> None:
+        """Serve requests with this head from now on."""
+        while len(self._heads) >= HEADS:
+            self._heads.pop(next(iter(self._heads)), None)
+        self._heads[head] = known
+
+    def park(self, seat: Seat, parked: Parked, known: Known, started: float) -> None:
+        """Keep the connection until the answer is there, which may be now."""
+        seat.known, seat.started = known, started
+        # In this order, and in the other one in watch(): see _sweep().
+        seat.parked = parked
+        seat.deadline = started + parked.deadline.left()
+        parked.then(functools.partial(self._answer, seat))
+
+    def take(self, seat: Seat) -> bool:
+        """Read what has come and serve it, if its head is known, or wait for more.
+
+        False where it is for gunicorn: its parser has the bytes.
+        """
+        try:
+            data = seat.sock.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self.watch(seat)
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            return self._to_parser(seat, seat.data)
+        if seat.data:
+            data = seat.data + data
+        end = data.find(_END) + len(_END)
+        if end < len(_END):
+            if _held(data):
+                return self._hold(seat, data, STALL_SECONDS)
+            return self._to_parser(seat, data)
+        head, length = split(data[:end])
+        known = self._heads.get(head)
+        if known is None or length > BODY_BYTES:
+            if end <= HEAD_BYTES:
+                seat.head = data[:end]
+            return self._to_parser(seat, data)
+        end_of_body = end + length
+        if len(data) < end_of_body:
+            return self._hold(seat, data, REQUEST_SECONDS)
+        if len(data) > end_of_body:
+            seat.conn.parser.unreader.unread(data[end_of_body:])
+        return self._serve(seat, known, data[:end_of_body], end)
+
+    # -- steps
+
+    def _serve(self, seat: Seat, known: Known, data: bytes, end: int) -> bool:
+        started = time.monotonic()
+        try:
+            parked = known.again(data[end:])
+        except Exception:
+            # Nothing has happened yet: the ordinary way does it, or says what is wrong.
+            seat.head = data[:end]
+            return self._to_parser(seat, data)
+        self.park(seat, parked, known, started)
+        return True
+
+    def _hold(self, seat: Seat, data: bytes, seconds: float) -> bool:
+        if not seat.data:
+            seat.deadline = time.monotonic() + seconds
+        seat.data = data
+        self._epoll.modify(seat.fd, ARMED)
+        return True
+
+    @staticmethod
+    def _to_parser(seat: Seat, data: bytes) -> bool:
+        seat.deadline, seat.data = None, b""
+        if data:
+            seat.conn.parser.unreader.unread(data)
+        else:
+            seat.ended = True
+        return False
+
+    def _end(self, seat: Seat) -> None:
+        """Have the pool close the connection, which may take a moment."""
+        seat.ended, seat.deadline, seat.parked = True, None, None
+        self._worker.enqueue_req(seat.conn)
+
+    def _answer(self, seat: Seat, status: str, headers: Headers, body: bytes) -> None:
+        """Send the answer of a parked request; its connection then waits for the next."""
+        if seat.ended:
+            return
+        try:
+            worker = self._worker
+            seat.last = not worker.alive or len(self._seats) > worker.max_keepalived
+            head = b"%bDate: %b\r\nConnection: %b\r\n%bContent-Length: %d\r\n\r\n" % (
+                _status_line(status),
+                self._date,
+                b"close" if seat.last else b"keep-alive",
+                _lines(headers),
+                len(body),
+            )
+            if worker.answered is not None and seat.known is not None:
+                worker.answered(seat.known.environ, _peer(seat), status, len(body), seat.started)
+            self._write(seat, memoryview(head + body))
+        except Exception:
+            # The thread that brought the answer serves others as well.
+            log.exception("answer not sent")
+            self._end(seat)
+
+    def _write(self, seat: Seat, data: memoryview) -> None:
+        try:
+            sent = seat.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._end(seat)
+            return
+        if sent < len(data):
+            seat.deadline = time.monotonic() + STALL_SECONDS
+            seat.rest, seat.parked = data[sent:], None
+            self._epoll.modify(seat.fd, WRITABLE)
+            return
+        seat.rest = None
+        if seat.last:
+            self._end(seat)
+        else:
+            self.watch(seat)
+
+    # -- this thread
+
+    def _run(self) -> None:
+        """Serve events until the lane is closed."""
+        swept = 0.0
+        while True:
+            for fd, _ in self._epoll.poll(SWEEP_SECONDS):
+                seat = self._seats.get(fd)
+                if seat is not None:
+                    self._ready(seat)
+                elif fd == self._closing:
+                    return
+            now = time.monotonic()
+            if now - swept > SWEEP_SECONDS:
+                swept = now
+                self._sweep(now)
+
+    def _ready(self, seat: Seat) -> None:
+        try:
+            if seat.rest is not None:
+                self._write(seat, seat.rest)
+            elif not self.take(seat):
+                self._worker.enqueue_req(seat.conn)
+        except Exception:
+            # One connection's trouble is not the others'.
+            log.exception("connection dropped")
+            self._end(seat)
+
+    def _sweep(self, now: float) -> None:
+        """End what has run out of time."""
+        self._date = http_date().encode()
+        if not self._worker.alive and self._stop_at is None:
+            self._stop_at = now + STOP_SECONDS
+        for seat in list(self._seats.values()):
+            parked, deadline = seat.parked, seat.deadline
+            if deadline is None or seat.parked is not parked:
+                # A thread of the pool has it, or it is being answered this very moment.
+                continue
+            if parked is not None:
+                if deadline < now:
+                    parked.expire()
+                if deadline + EXPIRY_SECONDS < now and seat.parked is parked:
+                    log.error("an answer did not come although it was expired")
+                    self._end(seat)
+            elif deadline < now or (self._stop_at and self._stop_at < now and seat.idle):
+                self._end(seat)
+
+
+def split(head: bytes) -> tuple[bytes, int]:
+    """What tells heads apart, and the length of the body.
+
+    A field that is cut out leaves its bare name, which no head has that gunicorn takes.
+    """
+    found = _LENGTH.search(head)
+    if found:
+        head, length = head[: found.start(1) - 2] + head[found.end() :], int(found[1])
+    else:
+        length = 0
+    return _VARYING.sub(rb"\r\n\1", head), length
+
+
+def _held(data: bytes) -> bool:
+    """Whether an unfinished head may still become one that gunicorn takes."""
+    if len(data) > HELD_BYTES:
+        return False
+    return b"\n" not in data or _REQUEST_LINE.match(data) is not None
+
+
+def _peer(seat: Seat) -> str:
+    client = seat.conn.client
+    return str(client[0]) if isinstance(client, tuple) else ""
+
+
+@functools.lru_cache(64)
+def _status_line(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nServer: {SERVER}\r\n".encode()
+
+
+@functools.lru_cache(256)
+def _lines(headers: Headers) -> bytes:
+    """Headers as bytes. Raises: ValueError for what gunicorn would refuse."""
+    for name, value in headers:
+        if not HEADER_VALUE_RE.fullmatch(name + value):
+            raise ValueError(f"illegal header {name}")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")

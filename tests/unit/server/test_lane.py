@@ -1,0 +1,293 @@
+"""The lane on socket pairs: what it serves itself, what it leaves to gunicorn, what it ends."""
+
+import queue
+import socket
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kafka_rest.core.pending import Pending
+from kafka_rest.records import Deadline
+from kafka_rest.server.framing import Parser
+from kafka_rest.server.lane import HEADS, Known, Lane, Seat, split
+
+HEAD = b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+KEEPALIVE_SECONDS = 3.0
+
+
+class Answer:
+    """An answer that the test gives, as the lane keeps it."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.pending: Pending[bytes] = Pending(Deadline(seconds))
+        self.deadline = self.pending.deadline
+
+    def then(self, send: Any) -> None:
+        self.pending.then(lambda body: send("200 OK", (("Content-Type", "a/b"),), body))
+
+    def expire(self) -> None:
+        self.pending.set(b"late")
+
+
+class Bench:
+    """A lane whose pool is a queue that the test reads."""
+
+    def __init__(self) -> None:
+        self.cfg = SimpleNamespace(keepalive=KEEPALIVE_SECONDS)
+        self.alive, self.max_keepalived = True, 100
+        self.pool: queue.Queue[Any] = queue.Queue()
+        self.told: list[tuple[Any, ...]] = []
+        self.answered: Callable[..., None] | None = lambda *args: self.told.append(args)
+        self.clients: list[socket.socket] = []
+        self.lane = Lane(self)
+        self.lane.start()
+
+    def enqueue_req(self, conn: Any) -> None:
+        self.pool.put(conn)
+
+    def connect(self) -> tuple[socket.socket, Seat]:
+        """A client, and its seat, which is watched."""
+        client, server = socket.socketpair()
+        client.settimeout(5)
+        self.clients += [client, server]
+        conn = SimpleNamespace(sock=server, client=("192.0.2.1", 1))
+        conn.parser = Parser(SimpleNamespace(), server, conn.client)
+        conn.seat = Seat(conn)
+        self.lane.watch(conn.seat)
+        return client, conn.seat
+
+    def know(self, serve: Callable[[bytes], Any], head: bytes = HEAD % 3) -> None:
+        self.lane.remember(split(head)[0], Known(serve, {"REQUEST_METHOD": "POST"}))
+
+    def to_pool(self) -> tuple[Seat, bytes]:
+        """The seat that reaches the pool next, and the bytes that its parser has."""
+        conn = self.pool.get(timeout=5)
+        return conn.seat, conn.parser.unreader.buf.getvalue()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.lane.close()
+    for client in made.clients:
+        client.close()
+
+
+def answer_of(client: socket.socket) -> tuple[bytes, bytes]:
+    """Head and body of one answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(4096)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.rpartition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += client.recv(4096)
+    assert len(body) == length
+    return head, body
+
+
+def at_once(body: bytes) -> Answer:
+    answer = Answer()
+    answer.pending.set(b"<" + body + b">")
+    return answer
+
+
+def test_unknown_head_goes_to_the_pool_with_its_bytes(bench: Bench) -> None:
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc")
+    assert seat.head == HEAD % 3
+
+
+def test_known_head_is_served_whatever_its_length_and_trace_id(bench: Bench) -> None:
+    bench.know(at_once)
+    client, _ = bench.connect()
+    for body in (b"abc", b"", b"x" * 1000):
+        client.sendall(HEAD % len(body) + body)
+        head, found = answer_of(client)
+        assert found == b"<" + body + b">"
+        assert head.startswith(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: ")
+        assert b"\r\nConnection: keep-alive\r\nContent-Type: a/b\r\nContent-Length: " in head
+    bench.know(at_once, b"POST /t HTTP/1.1\r\nTraceparent: 1\r\nContent-Length: 3\r\n\r\n")
+    client.sendall(b"POST /t HTTP/1.1\r\nTraceparent: other\r\nContent-Length: 3\r\n\r\nabc")
+    assert answer_of(client)[1] == b"<abc>"
+    assert bench.pool.empty()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length:  3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /t HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n",
+        b"\r\nPOST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
+    ],
+)
+def test_head_that_differs_is_gunicorns(bench: Bench, head: bytes) -> None:
+    bench.know(at_once)
+    client, _ = bench.connect()
+    client.sendall(head + b"abc")
+    assert bench.to_pool()[1] == head + b"abc"
+
+
+def test_request_in_pieces_holds_no_thread(bench: Bench) -> None:
+    bench.know(at_once)
+    client, _ = bench.connect()
+    whole = HEAD % 3 + b"abc"
+    for cut in range(1, len(whole)):
+        client.sendall(whole[:cut])
+        time.sleep(0.001)
+        client.sendall(whole[cut:])
+        assert answer_of(client)[1] == b"<abc>"
+    assert bench.pool.empty()
+
+
+@pytest.mark.parametrize("start", [b"\x16\x03\x01\r\n", b"BOGUS\r\n", b"x" * 9000])
+def test_start_that_no_head_has_does_not_wait_for_the_rest(bench: Bench, start: bytes) -> None:
+    client, _ = bench.connect()
+    client.sendall(start)
+    assert bench.to_pool()[1] == start
+
+
+def test_parked_request_is_answered_by_whoever_completes_it(bench: Bench) -> None:
+    answers: list[Answer] = []
+
+    def serve(_body: bytes) -> Answer:
+        answers.append(Answer())
+        return answers[-1]
+
+    bench.know(serve)
+    others = [bench.connect()[0] for _ in range(3)]
+    for client in others:
+        client.sendall(HEAD % 3 + b"abc")
+    while len(answers) < 3:
+        time.sleep(0.001)
+    for number, answer in enumerate(answers):
+        answer.pending.set(b"%d" % number)
+    assert {answer_of(client)[1] for client in others} == {b"0", b"1", b"2"}
+    environ, peer, status, sent, _started = bench.told[0]
+    assert (environ["REQUEST_METHOD"], peer, status, sent) == ("POST", "192.0.2.1", "200 OK", 1)
+
+
+def test_answer_that_does_not_come_is_brought_about_at_its_deadline(bench: Bench) -> None:
+    bench.know(lambda _body: Answer(seconds=0.05))
+    client, _ = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"late"
+
+
+def test_refusal_sends_the_same_bytes_the_ordinary_way(bench: Bench) -> None:
+    def refuse(_body: bytes) -> Answer:
+        raise ValueError
+
+    bench.know(refuse)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc" + HEAD % 1)
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc" + HEAD % 1)
+    assert seat.head == HEAD % 3
+
+
+def test_pipelined_requests_go_to_the_pool_after_the_first(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc" + HEAD % 1 + b"d")
+    assert answer_of(client)[1] == b"<abc>"
+    assert bench.to_pool() == (seat, HEAD % 1 + b"d")
+
+
+def test_client_that_does_not_read_is_waited_for_and_gets_all(bench: Bench) -> None:
+    big = b"x" * 3_000_000
+
+    def serve(_body: bytes) -> Answer:
+        answer = Answer()
+        answer.pending.set(big)
+        return answer
+
+    bench.know(serve)
+    client, _ = bench.connect()
+    other, _ = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    bench.know(at_once, HEAD.replace(b"/t", b"/other") % 3)
+    other.sendall(HEAD.replace(b"/t", b"/other") % 3 + b"abc")
+    assert answer_of(other)[1] == b"<abc>"
+    assert answer_of(client)[1] == big
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == big
+
+
+def test_connection_that_its_client_closes_goes_to_the_pool_to_be_closed(bench: Bench) -> None:
+    client, seat = bench.connect()
+    client.close()
+    assert bench.to_pool() == (seat, b"")
+    assert seat.ended
+
+
+def test_idle_connection_ends_and_one_whose_head_is_half_sent_too(bench: Bench) -> None:
+    bench.cfg.keepalive = 0.05
+    _, idle = bench.connect()
+    assert bench.to_pool()[0] is idle
+    assert idle.ended
+
+
+def test_stopping_worker_closes_with_the_answer(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    bench.alive = False
+    client.sendall(HEAD % 3 + b"abc")
+    head, _ = answer_of(client)
+    assert b"\r\nConnection: close\r\n" in head
+    assert bench.to_pool()[0] is seat
+    assert seat.ended
+
+
+def test_stopping_worker_keeps_parked_requests_and_ends_idle_ones(bench: Bench) -> None:
+    answer = Answer()
+    bench.know(lambda _body: answer)
+    client, parked = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    _, idle = bench.connect()
+    while parked.parked is None:
+        time.sleep(0.001)
+    bench.alive = False
+    assert bench.to_pool()[0] is idle
+    answer.pending.set(b"done")
+    assert answer_of(client)[1] == b"done"
+
+
+def test_heads_are_bounded_oldest_first(bench: Bench) -> None:
+    for number in range(HEADS + 1):
+        bench.know(at_once, b"POST /%d HTTP/1.1\r\n\r\n" % number)
+    client, _ = bench.connect()
+    client.sendall(b"POST /1 HTTP/1.1\r\n\r\n")
+    assert answer_of(client)[1] == b"<>"
+    client.sendall(b"POST /0 HTTP/1.1\r\n\r\n")
+    assert bench.to_pool()[1] == b"POST /0 HTTP/1.1\r\n\r\n"
+
+
+def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> None:
+    class Broken(Answer):
+        def then(self, send: Any) -> None:
+            self.pending.then(lambda body: send("200 OK", (("X", "a\r\nb"),), body))
+
+    def serve(_body: bytes) -> Answer:
+        answer = Broken()
+        answer.pending.set(b"")
+        return answer
+
+    bench.know(serve)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool()[0] is seat
+    assert seat.ended
+    bench.know(at_once)
+    other, _ = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert answer_of(other)[1] == b"<abc>"
