@@ -1,5 +1,6 @@
 """JSON by a schema: drafts, references, formats, and confluent-kafka's serializers."""
 
+import itertools
 import json
 from contextlib import suppress
 from typing import Any
@@ -286,7 +287,11 @@ def test_rules_of_ours_hold_in_every_draft(
 def test_items_are_unique_as_the_library_says(items: list[Any]) -> None:
     items = [*items, *items[:1], 1, 1.0][: len(items) + 1]
     text = json.dumps(items)
-    unique = jsonschema.Draft7Validator({"uniqueItems": True}).is_valid(items)
+    # Pair by pair: its own uniqueItems sorts, and then misses equal lists that 0 and false divide.
+    unique = not any(
+        jsonschema.Draft7Validator({"const": one}).is_valid(other)
+        for one, other in itertools.combinations(items, 2)
+    )
     ours = {"$schema": f"{DRAFTS}-07/schema#", "uniqueItems": True}
     if unique:
         assert written(ours, text)
