@@ -97,8 +97,9 @@ class Call:
         """A parameter of the query, the first of several; "" for an absent one."""
         if self._query is None:
             text = str(self.environ.get("QUERY_STRING", ""))
-            self._query = parse_qs(text, keep_blank_values=True)
-        return self._query.get(name, [""])[0]
+            self._query = parse_qs(text, keep_blank_values=True) if text else {}
+        found = self._query.get(name)
+        return found[0] if found else ""
 
     def instance_uri(self, instance: str) -> str:
         """The absolute URI of an instance under the group that this request was sent to."""

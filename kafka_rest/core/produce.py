@@ -6,7 +6,6 @@ shapes.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -58,8 +57,7 @@ class SchemaChoice(NamedTuple):
         return self.text is not None or self.schema_id is not None
 
 
-@dataclass(frozen=True, slots=True)
-class ProduceRequest:
+class ProduceRequest(NamedTuple):
     """One produce call; `partition` (from the path) holds for all records that name none.
 
     `strict_subject`: a schema id must be one of the topic's subject. `tombstones`: a JSON null is

@@ -52,6 +52,11 @@ class Target(NamedTuple):
     partition_count: int
 
 
+_UNKNOWN = refused_report(
+    errors.KafkaRetriable, f"No delivery report before the deadline. {FATE_OPEN}"
+)
+
+
 class DeliveryBatch:
     """The delivery reports of one request; the one owner of "is it complete".
 
@@ -94,11 +99,7 @@ class DeliveryBatch:
     def _finish(self) -> None:
         if not self._once.acquire(blocking=False):
             return
-        unknown = refused_report(
-            errors.KafkaRetriable,
-            f"No delivery report before the deadline. {FATE_OPEN}",
-        )
-        self._done([report or unknown for report in self._reports])
+        self._done([report or _UNKNOWN for report in self._reports])
 
 
 class SharedProducer:

@@ -50,6 +50,7 @@ class _Produce(ProduceEnvelope, forbid_unknown_fields=True):
     records: list[_Record] | None = None
 
 
+_NOTHING: frozenset[str] = frozenset()
 _produce = msgspec.json.Decoder(_Produce, strict=False)
 
 
@@ -132,7 +133,8 @@ def _headers(headers: list[_Header] | None, index: int) -> Headers | None:
 
 def included(call: Call) -> frozenset[str]:
     """What the query parameter `include` names. Raises: Unprocessable."""
-    return includable(call.query_text("include"), "the query parameter include")
+    listed = call.query_text("include")
+    return includable(listed, "the query parameter include") if listed else _NOTHING
 
 
 def includable(listed: str, place: str) -> frozenset[str]:
