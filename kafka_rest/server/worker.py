@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import util
@@ -38,6 +39,14 @@ CLOSE_SECONDS = 0.25
 
 _IN_LANE = object()
 """What handling a connection comes to that the lane has taken over."""
+
+
+def _name_threads() -> None:
+    """Let the system know the names of the threads: Python tells it none, `top -H` shows them."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            with suppress(OSError), open(f"/proc/self/task/{thread.native_id}/comm", "w") as name:
+                name.write(thread.name)
 
 
 class Pool:
@@ -111,6 +120,7 @@ class Worker(ThreadWorker):
                 threading.Thread(
                     target=self.serve, args=(pool,), name=f"{pool.name}-{number}", daemon=True
                 ).start()
+        _name_threads()
         try:
             super().run()
         finally:
