@@ -1,7 +1,9 @@
 """A client that sees answers as bytes: what came, in which pieces, and what came after it."""
 
 import re
+import select
 import socket
+import struct
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -74,6 +76,17 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self.socket.close()
+
+    def leave(self, reset: bool) -> None:
+        """Close the connection, with a reset if wanted."""
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    @property
+    def readable(self) -> bool:
+        """True once something has come that was not read."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
