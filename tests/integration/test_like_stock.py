@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kafka_rest.server.worker import ERROR_TYPE
+from kafka_rest.server.framing import ERROR_TYPE
 from tests.integration.wire.cases import CASES, TIME_OUTS, request
 from tests.integration.wire.echo import THREADS
 from tests.integration.wire.play import Outcome, cleaned, play
