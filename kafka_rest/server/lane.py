@@ -162,7 +162,7 @@ class Lane:
             self._worker.enqueue_req(seat.conn)
             return
         seat.deadline = time.monotonic() + self._worker.cfg.keepalive
-        seat.data, seat.parked = b"", None
+        seat.parked = None
         if self._seats.get(seat.fd) is seat:
             self._epoll.modify(seat.fd, ARMED)
         else:
@@ -226,7 +226,7 @@ class Lane:
         end = data.find(_END) + len(_END)
         if end < len(_END):
             if _held(data):
-                return self._hold(seat, data, STALL_SECONDS)
+                return self._hold(seat, data)
             return self._to_parser(seat, data)
         head, length = split(data[:end])
         known = self._heads.get(head)
@@ -236,7 +236,7 @@ class Lane:
             return self._to_parser(seat, data)
         end_of_body = end + length
         if len(data) < end_of_body:
-            return self._hold(seat, data, REQUEST_SECONDS)
+            return self._hold(seat, data)
         if len(data) > end_of_body:
             seat.conn.parser.unreader.unread(data[end_of_body:])
         return self._serve(seat, known, data[:end_of_body], end)
@@ -245,6 +245,7 @@ class Lane:
 
     def _serve(self, seat: Seat, known: Known, data: bytes, end: int) -> bool:
         started = time.monotonic()
+        seat.data = b""
         try:
             parked = known.again(data[end:])
         except Exception:
@@ -254,9 +255,12 @@ class Lane:
         self.park(seat, parked, known, started)
         return True
 
-    def _hold(self, seat: Seat, data: bytes, seconds: float) -> bool:
+    def _hold(self, seat: Seat, data: bytes) -> bool:
+        """Wait for the rest of a request, as long as it keeps coming, within bounds."""
+        now = time.monotonic()
         if not seat.data:
-            seat.deadline = time.monotonic() + seconds
+            seat.started = now
+        seat.deadline = min(now + STALL_SECONDS, seat.started + REQUEST_SECONDS)
         seat.data = data
         self._epoll.modify(seat.fd, ARMED)
         return True

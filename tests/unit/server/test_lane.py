@@ -90,6 +90,13 @@ def answer_of(client: socket.socket) -> tuple[bytes, bytes]:
     return head, body
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def at_once(body: bytes) -> Answer:
     answer = Answer()
     answer.pending.set(b"<" + body + b">")
@@ -168,8 +175,7 @@ def test_parked_request_is_answered_by_whoever_completes_it(bench: Bench) -> Non
     others = [bench.connect()[0] for _ in range(3)]
     for client in others:
         client.sendall(HEAD % 3 + b"abc")
-    while len(answers) < 3:
-        time.sleep(0.001)
+    wait_until(lambda: len(answers) == 3)
     for number, answer in enumerate(answers):
         answer.pending.set(b"%d" % number)
     assert {answer_of(client)[1] for client in others} == {b"0", b"1", b"2"}
@@ -201,6 +207,17 @@ def test_pipelined_requests_go_to_the_pool_after_the_first(bench: Bench) -> None
     client.sendall(HEAD % 3 + b"abc" + HEAD % 1 + b"d")
     assert answer_of(client)[1] == b"<abc>"
     assert bench.to_pool() == (seat, HEAD % 1 + b"d")
+
+
+def test_request_in_pieces_is_forgotten_when_the_pool_has_the_next(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"ab")
+    wait_until(lambda: seat.data != b"")
+    client.sendall(b"c" + HEAD % 1 + b"d")
+    assert answer_of(client)[1] == b"<abc>"
+    assert bench.to_pool() == (seat, HEAD % 1 + b"d")
+    assert seat.data == b""
 
 
 def test_client_that_does_not_read_is_waited_for_and_gets_all(bench: Bench) -> None:
@@ -254,8 +271,7 @@ def test_stopping_worker_keeps_parked_requests_and_ends_idle_ones(bench: Bench) 
     client, parked = bench.connect()
     client.sendall(HEAD % 3 + b"abc")
     _, idle = bench.connect()
-    while parked.parked is None:
-        time.sleep(0.001)
+    wait_until(lambda: parked.parked is not None)
     bench.alive = False
     assert bench.to_pool()[0] is idle
     answer.pending.set(b"done")
