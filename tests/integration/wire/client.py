@@ -113,7 +113,9 @@ class Client:
         """The next head, interim or not, with the empty line that ends it."""
         while b"\r\n\r\n" not in self._read:
             self._more()
-        return self._take(self._read.index(b"\r\n\r\n") + 4)
+        head = self._take(self._read.index(b"\r\n\r\n") + 4)
+        assert head.startswith(b"HTTP/1."), f"bytes between two answers: {head!r}"
+        return head
 
     def rest(self) -> bytes:
         """All that comes until the server closes."""

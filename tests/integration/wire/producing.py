@@ -115,10 +115,11 @@ class Load:
         number, heard = 0, time.monotonic()
         while not self._stop.is_set():
             data = unseen(self._topic) if number % 4 == 3 else request(self._topic)
+            was_idle = number > 0 and time.monotonic() - heard > IDLE_SECONDS
             try:
                 answer = client.ask(data)
-            except (OSError, EOFError):
-                if number and time.monotonic() - heard > IDLE_SECONDS:
+            except (ConnectionError, EOFError):
+                if was_idle:
                     # This thread got no time: to the server, it was an idle connection.
                     return
                 raise
