@@ -105,6 +105,11 @@ class FormatMismatch(RestError):
     )
 
 
+class RequestTimeout(RestError):
+    error_code = 408
+    message = "HTTP 408 Request Timeout"
+
+
 class SchemaRegistryFailure(RestError):
     error_code = 40801
     message = "Schema registration or lookup failed"

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 from kafka_rest import settings as s
-from kafka_rest.errors import BadRequest, BodyTooLarge, NotFound
+from kafka_rest.errors import BadRequest, BodyTooLarge, NotFound, RequestTimeout
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice
 
@@ -62,17 +62,12 @@ class Call:
     def body(self) -> bytes:
         """The whole body as UTF-8, a byte order mark skipped; b"" for none.
 
-        Blocks while the client sends. Raises: BodyTooLarge, BadRequest for another encoding.
+        Blocks while the client sends. Raises: as `read_body`, BadRequest for another encoding.
         """
         most = self.settings[s.REQUEST_MAX_BYTES]
-        # The Content-Length may be absent (chunked) or wrong; what is read is counted all the same.
-        if int(self.environ.get("CONTENT_LENGTH") or 0) > most:
-            raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
-        data = self._body
-        if data is None:
-            data = self.environ["wsgi.input"].read(most + 1)
+        data = read_body(self.environ, most) if self._body is None else self._body
         if len(data) > most:
-            raise BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
+            raise _too_large(most)
         if data.isascii():
             return data
         try:
@@ -133,6 +128,34 @@ class Call:
             own = s.pinned_port(self.settings, self.clients.slot)
             host = f"{host.removesuffix(_port_of(host)).removesuffix(':')}:{own}"
         return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}{prefix}"
+
+
+def read_body(environ: Mapping[str, Any], most: int) -> bytes:
+    """The bytes of a body, all that the client has announced; blocks while it sends.
+
+    Raises: BodyTooLarge, RequestTimeout for a client that stalls, BadRequest for a body that is cut
+    off or in broken chunks.
+    """
+    # Absent where the body comes in chunks.
+    announced = int(environ.get("CONTENT_LENGTH") or 0)
+    if announced > most:
+        raise _too_large(most)
+    try:
+        data: bytes = environ["wsgi.input"].read(most + 1)
+    except TimeoutError as error:
+        raise RequestTimeout("The body did not come in time.") from error
+    except Exception as error:
+        # Servers have errors of their own for this, which have one thing in common: the body.
+        raise BadRequest("The body is cut off, or its chunks are malformed.") from error
+    if len(data) > most:
+        raise _too_large(most)
+    if len(data) < announced:
+        raise BadRequest(f"The body is cut off: {len(data)} of {announced} bytes came.")
+    return data
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"{BodyTooLarge.message}: request.max.bytes is {most}.")
 
 
 def partition_number(text: str) -> int:

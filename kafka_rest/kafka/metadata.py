@@ -184,9 +184,16 @@ class ClusterMetadata:
         except errors.TopicNotFound:
             if not legal_topic(topic):
                 raise because(errors.TopicNotFound, "No topic can have this name.") from None
-        bound = deadline.sooner(self._timeout)
+        bound, asked = deadline.sooner(self._timeout), False
         while True:
-            found = self._ask(self._creating(), topic, bound)
+            try:
+                found = self._ask(self._creating(), topic, bound)
+            except errors.KafkaRetriable:
+                # The last one has hardly any time; what the one before it found stands.
+                if not (asked and bound.expired):
+                    raise
+                raise because(errors.TopicNotFound, "The broker did not create it.") from None
+            asked = True
             if found.error is None and found.partitions:
                 return self._remember(topic, len(found.partitions))
             self._refuse(found.error, topic)

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from kafka_rest import errors
+from kafka_rest.api.request import read_body
 from kafka_rest.api.response import error_body
 from kafka_rest.pinning import owner_slot
 from kafka_rest.records import Deadline
@@ -94,7 +95,7 @@ class Forwarder:
 
     def _peek(self, environ: "WSGIEnvironment") -> str | None:
         """The name in the body of a create call; the body is put back for whoever reads it next."""
-        body = environ["wsgi.input"].read(self._place.body_max_bytes + 1)
+        body = read_body(environ, self._place.body_max_bytes)
         environ["wsgi.input"] = io.BytesIO(body)
         try:
             members = msgspec.json.decode(body, type=_Name | None)
@@ -112,9 +113,7 @@ class Forwarder:
     def _relay(
         self, owner: int, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> list[bytes]:
-        body = environ["wsgi.input"].read(self._place.body_max_bytes + 1)
-        if len(body) > self._place.body_max_bytes:
-            raise errors.BodyTooLarge
+        body = read_body(environ, self._place.body_max_bytes)
         try:
             answer = self._owners.send(owner, environ, body, Deadline(self._place.relay_seconds))
         except Unreachable as error:

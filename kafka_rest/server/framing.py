@@ -25,6 +25,10 @@ TOGETHER_BYTES = 1 << 16
 ERROR_TYPE = "application/vnd.kafka.v1+json"
 
 
+class Stalled(NoMoreData, TimeoutError):
+    """A client takes too long over its request."""
+
+
 class Unreader(SocketUnreader):
     """Reads from a client that has a deadline for its request."""
 
@@ -33,7 +37,7 @@ class Unreader(SocketUnreader):
     def chunk(self, size_hint: int | None = None) -> bytes:
         """More bytes of the request.
 
-        Raises: NoMoreData when the client stalls or takes too long.
+        Raises: Stalled.
         """
         if self.deadline is None:
             self.deadline = time.monotonic() + REQUEST_SECONDS
@@ -44,7 +48,7 @@ class Unreader(SocketUnreader):
         except BlockingIOError:
             # SO_RCVTIMEO ran out.
             pass
-        raise NoMoreData("timed out")
+        raise Stalled
 
 
 class Parser(RequestParser):

@@ -117,6 +117,37 @@ def test_request_that_cannot_be_parsed_is_told_in_json(
     assert json.loads(body)["error_code"] == status
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 70\r\n\r\n",
+        b'Content-Length: 70\r\n\r\n{"format":"json"}',
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\na",
+    ],
+)
+def test_body_that_is_cut_off_has_no_effect(
+    small: Proxy, stack: Stack, topic: str, body: bytes
+) -> None:
+    """An empty body means something in most places; one that never came means nothing."""
+    consumer = small.create_v2(format="json", **{"auto.commit.enable": "false"})
+    small.v2("POST", f"{consumer}/subscription", {"topics": [topic]})
+    while not small.v2("GET", f"{consumer}/records", fmt="json").json:
+        pass
+    path = consumer.partition("/consumers/")[2]
+    for target in (f"{path}/offsets", path.partition("/")[0], f"{path}/subscription"):
+        head = b"POST /consumers/%b HTTP/1.1\r\nHost: a\r\n" % target.encode()
+        answer = raw(small, head + b"Content-Type: application/vnd.kafka.v2+json\r\n" + body)
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+        assert b'"error_code":400' in answer
+    places = {"partitions": [{"topic": topic, "partition": 0}]}
+    stored = small.v2("GET", f"{consumer}/offsets", places)
+    assert [found["offset"] for found in stored.json["offsets"]] in ([], [-1])
+    assert small.v2("DELETE", consumer).status == 204
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "FOO", "TRACE", "PROPFIND"])
 def test_wrong_method_is_405_and_names_the_right_ones(small: Proxy, method: str) -> None:
     reply = small.request(method, "/topics")

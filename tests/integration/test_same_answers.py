@@ -17,7 +17,7 @@ from tests.integration.wire.client import Answer, Client
 from tests.integration.wire.produce_cases import CASES, MOST_BYTES, Case
 from tests.stack import Proxy, Stack, wait_for
 
-REPEATS, RETRIES = 6, 5
+REPEATS = 6
 UNKNOWN_TOPIC = 3
 GET = b"GET / HTTP/1.1\r\nHost: kafka\r\n\r\n"
 AVRO = {"type": "record", "name": "A", "fields": [{"name": "a", "type": "int"}]}
@@ -90,21 +90,9 @@ def ends(client: Client, answer: Answer) -> bool:
     return True
 
 
-def settled(client: Client, data: bytes) -> Answer:
-    """The answer to a request, sent again while the answer is that this may help.
-
-    A look-up that has run almost out of time says so, instead of what it has found before.
-    """
-    for _ in range(RETRIES):
-        answer = client.ask(data)
-        if b'"error_code":50003,' not in answer.body:
-            break
-    return answer
-
-
 def answer_unseen(server: Proxy, case: Case) -> Answer:
     with Client(server.port) as client:
-        answer = settled(client, unseen(case))
+        answer = client.ask(unseen(case))
         ends(client, answer)
         return answer.steady
 
@@ -113,7 +101,7 @@ def answers_known(server: Proxy, case: Case) -> list[Answer]:
     """The answers to one and the same head, on one connection as long as the server keeps it."""
     found, client = [], Client(server.port)
     for _ in range(REPEATS):
-        found.append(settled(client, case.head() + case.body).steady)
+        found.append(client.ask(case.head() + case.body).steady)
         if found[-1].closes:
             assert client.rest() == b""
             client.close()

@@ -27,20 +27,26 @@ class FakeAdmin:
 
     def list_topics(self, topic: str | None, timeout: float) -> Any:
         assert timeout > 0, "a call without a time-out can block for ever"
+        if self.cluster.slow and self.cluster.asked > 2:
+            self.cluster.clock.advance(timeout)
         return self.cluster.answer(topic, self.config["allow.auto.create.topics"])
 
 
 class Cluster:
     """What the fake admin clients see."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
         self.partitions = {"t": 3}
         self.asked = 0
         self.down = False
         self.creates_after: int | None = None
+        self.slow = False
 
     def answer(self, topic: str | None, creates: bool) -> Any:
         self.asked += 1
+        if self.slow and creates and self.asked > 3:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         if self.down:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         if creates and self.creates_after is not None and topic not in self.partitions:
@@ -63,7 +69,8 @@ class Bench:
     """Metadata of a fake cluster; seconds are short where a test waits for them."""
 
     def __init__(self) -> None:
-        self.cluster, self.clock = Cluster(), FakeClock()
+        self.clock = FakeClock()
+        self.cluster = Cluster(self.clock)
         self.metadata = ClusterMetadata(
             {},
             0.2,
@@ -137,6 +144,18 @@ def test_missing_topic_is_created_where_the_broker_does_so(bench: Bench) -> None
 def test_topic_that_is_not_created_is_told_within_the_time_out(bench: Bench) -> None:
     with pytest.raises(errors.TopicNotFound, match="did not create"):
         bench.metadata.ensure_topic("fresh", Deadline(5))
+
+
+def test_last_look_up_that_runs_out_of_time_hides_no_answer(bench: Bench) -> None:
+    bench.cluster.slow = True
+    with pytest.raises(errors.TopicNotFound, match="did not create"):
+        bench.metadata.ensure_topic("fresh", Deadline(5, bench.clock))
+
+
+def test_broker_that_goes_while_a_topic_is_made_is_no_missing_topic(bench: Bench) -> None:
+    bench.cluster.slow, bench.cluster.asked = True, 3
+    with pytest.raises(errors.KafkaRetriable):
+        bench.metadata.ensure_topic("fresh", Deadline(5, bench.clock))
 
 
 @pytest.mark.parametrize("name", ["a b", "ü", "x" * 250, ".", "..", "a\0b", "a/b"])
