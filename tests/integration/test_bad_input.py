@@ -132,7 +132,7 @@ def test_body_that_is_cut_off_has_no_effect(
     small: Proxy, stack: Stack, topic: str, body: bytes
 ) -> None:
     """An empty body means something in most places; one that never came means nothing."""
-    consumer = small.create_v2(format="json", **{"auto.commit.enable": "false"})
+    consumer = small.create_v2(format="json")
     small.v2("POST", f"{consumer}/subscription", {"topics": [topic]})
     while not small.v2("GET", f"{consumer}/records", fmt="json").json:
         pass
