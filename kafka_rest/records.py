@@ -87,6 +87,10 @@ class CommittedOffset(NamedTuple):
     metadata: str = ""
 
 
+DEFAULT_SCHEMA_TYPE = "AVRO"
+"""The type of a schema whose type the schema registry does not name."""
+
+
 class SchemaReference(NamedTuple):
     """A schema that another one names: `name` as used in the text, `text` as registered."""
 

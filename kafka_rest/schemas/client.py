@@ -13,10 +13,9 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from kafka_rest.errors import SchemaRegistryFailure, because
-from kafka_rest.records import Deadline, SchemaReference
+from kafka_rest.records import DEFAULT_SCHEMA_TYPE, Deadline, SchemaReference
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-DEFAULT_TYPE = "AVRO"
 LEAST_TIMEOUT_SECONDS = 0.01
 TEXT_LIMIT = 300
 
@@ -68,7 +67,7 @@ class SchemaRegistryClient:
     ) -> int:
         """Register a schema under a subject, or find it there; its id."""
         body: dict[str, Any] = {"schema": text}
-        if schema_type != DEFAULT_TYPE:
+        if schema_type != DEFAULT_SCHEMA_TYPE:
             # Old registries refuse the member.
             body["schemaType"] = schema_type
         if references:

@@ -10,11 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeout
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kafka_rest.errors import RestError, SchemaRegistryFailure, because
-from kafka_rest.records import Clock, Deadline, Schema, SchemaReference
-from kafka_rest.schemas.client import DEFAULT_TYPE, SchemaRegistryClient
+from kafka_rest.records import DEFAULT_SCHEMA_TYPE, Clock, Deadline, Schema, SchemaReference
+
+if TYPE_CHECKING:
+    from kafka_rest.schemas.client import SchemaRegistryClient
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ class SchemaResolver:
     """
 
     def __init__(
-        self, client: SchemaRegistryClient, cache_size: int, clock: Clock = time.monotonic
+        self, client: "SchemaRegistryClient", cache_size: int, clock: Clock = time.monotonic
     ) -> None:
         self._client, self._clock = client, clock
         self._by_id: _Flights[Schema] = _Flights(cache_size)
@@ -184,7 +186,8 @@ class SchemaResolver:
                 SchemaRegistryFailure, f"(lookup of id {schema_id}): the answer holds no schema."
             )
         references = self._resolved(_references(found), deadline)
-        return Schema(schema_id, str(found.get("schemaType", DEFAULT_TYPE)), text, references)
+        schema_type = str(found.get("schemaType", DEFAULT_SCHEMA_TYPE))
+        return Schema(schema_id, schema_type, text, references)
 
     def _resolved(
         self, references: tuple[SchemaReference, ...], deadline: Deadline

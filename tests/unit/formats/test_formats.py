@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kafka_rest.errors import RestError
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import ConversionError, DecodeError, EmbeddedFormat
+from kafka_rest.formats.later import later
 from kafka_rest.records import Schema
 
 BINARY, JSON = FORMATS["binary"], FORMATS["json"]
@@ -25,6 +26,20 @@ def no_schema(_schema_id: int) -> Schema:
 @pytest.mark.parametrize("embedded", FORMATS.values(), ids=list(FORMATS))
 def test_name_is_its_key(embedded: EmbeddedFormat) -> None:
     assert FORMATS[embedded.name] is embedded
+
+
+@pytest.mark.parametrize("embedded", FORMATS.values(), ids=list(FORMATS))
+def test_row_says_what_the_class_says(embedded: EmbeddedFormat) -> None:
+    made: Any = embedded.decode
+    assert made.__self__.name == embedded.name
+    assert made.__self__.schema_type == embedded.schema_type
+
+
+def test_format_of_a_later_import_stands_for_nothing_else() -> None:
+    embedded: Any = later("json", "JSON", "kafka_rest.formats.json.Json")
+    assert not hasattr(embedded, "own")
+    assert embedded.decode(b"1", no_schema) == b"1"
+    assert embedded.__dict__.keys() >= {"check", "record_name", "encoder", "decode", "refusal"}
 
 
 @pytest.mark.parametrize("embedded", FORMATS.values(), ids=list(FORMATS))
