@@ -133,12 +133,18 @@ class Server:
     # ---------------------------------------------------------------------------------
 
     def when_ready(self, server: Any) -> None:
-        """Say once what looks odd in the settings, and let Ctrl-C stop the server as TERM does."""
+        """Say once what looks odd in the settings, and let Ctrl-C stop the server as TERM does.
+
+        The last step before the first fork: from here on workers share what was imported.
+        """
         for warning in (*s.warnings(self.settings), *translation_warnings(self.settings)):
             log.warning("%s", warning)
         term = signal.getsignal(signal.SIGTERM)
         if callable(term):
             signal.signal(signal.SIGINT, lambda _number, frame: term(signal.SIGTERM, frame))
+        # The collector writes to every object that it looks at, and a page written to is copied.
+        gc.collect()
+        gc.freeze()
 
     def on_reload(self, server: Any) -> None:
         """The workers made from now on take over the slots of those that are told to end."""
