@@ -1,5 +1,6 @@
 """What keeps the server small: imports that wait, pages that workers share, memory given back."""
 
+import platform
 import subprocess
 import sys
 
@@ -11,6 +12,21 @@ from kafka_rest import settings
 from kafka_rest.server.hooks import Server
 Server(settings.load(None, {})).when_ready(None)
 print(gc.get_freeze_count() > len(gc.get_objects()))
+"""
+TRIM = """
+from pathlib import Path
+from kafka_rest.server.allocator import trim
+def kilobytes():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0])
+# Large enough not to be Python's own business, small enough for the heap; the last one lies behind
+# the others and keeps the heap from shrinking by itself.
+held = [bytes(2000) for _ in range(20_000)]
+last = held.pop()
+full = kilobytes()
+held.clear()
+freed = kilobytes()
+print(trim(), freed > 0.8 * full, kilobytes() < full - 30_000)
 """
 START = "import sys, kafka_rest.server.{start}, kafka_rest.server.worker; print(*sys.modules)"
 # Loaded at the first use of a format or of a schema; a test's tools and the development stack never
@@ -49,3 +65,8 @@ def test_start_imports_nothing_that_most_servers_never_need(start: str) -> None:
 
 def test_master_keeps_the_collector_from_the_pages_that_workers_share() -> None:
     assert said(FREEZE) == ["True"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no malloc_trim")
+def test_trim_gives_back_what_is_free_below_something_that_is_not() -> None:
+    assert said(TRIM) == ["True", "True", "True"]
