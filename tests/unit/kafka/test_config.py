@@ -65,6 +65,19 @@ def test_defaults_that_differ_on_purpose() -> None:
     assert consumer()["allow.auto.create.topics"] is False
 
 
+def test_clients_measure_nothing_for_brokers_unless_told_to() -> None:
+    for make in (config.producer_config, config.consumer_config, config.admin_config):
+        assert make(settings())["enable.metrics.push"] is False
+        told = make(settings("client.enable.metrics.push=true"))
+        assert told["enable.metrics.push"] == "true"
+
+
+def test_prefetch_is_bounded_in_records_as_well() -> None:
+    made = config.consumer_config(settings())
+    assert made["queued.min.messages"] == 5_000
+    assert made["queued.max.messages.kbytes"] == 8_192
+
+
 def test_more_specific_prefix_wins() -> None:
     made = producer(
         "linger.ms=1", "client.client.id=c", "producer.linger.ms=3", "client.linger.ms=2"
