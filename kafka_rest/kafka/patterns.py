@@ -7,8 +7,6 @@ and back references it lacks.
 
 from collections.abc import Iterable
 
-import re2
-
 from kafka_rest.errors import Unprocessable
 
 # Kafka's own topics are never part of a match (reference behaviour).
@@ -24,6 +22,9 @@ class TopicPattern:
             raise Unprocessable(
                 f"topic_pattern: it must have 1 to {LONGEST_PATTERN} characters (has {len(text)})."
             )
+        # Imported here: few servers ever see a pattern, and the library is C++ with all it brings.
+        import re2
+
         options = re2.Options()
         options.log_errors = False
         try:

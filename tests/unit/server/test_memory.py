@@ -45,6 +45,7 @@ LATER = {
     "kafka_rest.schemas.client",
     "protoxy",
     "referencing",
+    "re2",
     "requests",
     "urllib3",
 }
