@@ -50,36 +50,6 @@ class DeliveryReport(NamedTuple):
     error: str | None = None
 
 
-class ConsumedRecord(NamedTuple):
-    """A record as it was read from Kafka; None is Kafka's null.
-
-    `timestamp` is in milliseconds since the epoch, None where the record has none.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None = None
-    timestamp: int | None = None
-
-    @property
-    def place(self) -> TopicPartition:
-        """Where it lies."""
-        return TopicPartition(self.topic, self.partition)
-
-    @property
-    def next_offset(self) -> int:
-        """Where a reader that has consumed this record goes on."""
-        return self.offset + 1
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of key and value, the measure of `max_bytes`; null counts 0."""
-        return len(self.key or b"") + len(self.value or b"")
-
-
 class CommittedOffset(NamedTuple):
     """An offset as Kafka stores it for a group: the next one to read, and a note."""
 

@@ -40,9 +40,21 @@ class Later(NamedTuple):
 NO_CONTENT = Answer(None, 204)
 
 
-def json_list(elements: list[bytes]) -> bytes:
-    """A JSON array of texts that are JSON already."""
-    return b"[" + b",".join(elements) + b"]"
+def rows(*columns: bytes | list[bytes]) -> bytes:
+    """Texts side by side, row after row; one that is no list stands in every row.
+
+    There is a list among them, and all are of one length.
+    """
+    width, count = len(columns), max(len(c) for c in columns if isinstance(c, list))
+    cells = [b""] * (width * count)
+    for place, column in enumerate(columns):
+        cells[place::width] = column if isinstance(column, list) else [column] * count
+    return b"".join(cells)
+
+
+def numbers(column: list[Any]) -> list[bytes]:
+    """Each number as JSON, or null; there is at least one."""
+    return encode(column)[1:-1].split(b",")
 
 
 def error_body(error: RestError, debug: bool) -> bytes:

@@ -1,27 +1,22 @@
 """The consume flow that all API versions share: make an instance, read, decode, commit.
 
-Not for HTTP shapes: a caller hands in how a record is rendered and gets the rendered records.
+Not for HTTP shapes: a caller hands in how records are rendered and gets them as one JSON array.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from kafka_rest import errors
-from kafka_rest.errors import RestError, because
+from kafka_rest.core.rendering import Render, Rendering
+from kafka_rest.errors import RestError
 from kafka_rest.formats import FORMATS
-from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription, ReadLimits
+from kafka_rest.kafka.messages import batches
 from kafka_rest.kafka.registry import ClientRegistry
-from kafka_rest.records import ConsumedRecord, Deadline, Schema
+from kafka_rest.records import Deadline, Schema
 
-NULL = b"null"
 # A short read still has the time to fetch a schema that is not cached.
 LOOKUP_SECONDS = 5.0
-
-Render = Callable[[ConsumedRecord, bytes, bytes], bytes]
-"""Renders a record with the JSON texts of its key and value."""
 
 
 class ReadRequest(NamedTuple):
@@ -58,7 +53,7 @@ def create_instance(clients: ClientRegistry, description: InstanceDescription) -
 
 def read_topic(
     clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest, topic: str
-) -> list[bytes]:
+) -> bytes:
     """Read from the one topic that the instance is, or hereby becomes, subscribed to.
 
     Raises, in this order: TopicNotFound, AlreadySubscribed, then as `read`.
@@ -70,7 +65,7 @@ def read_topic(
     return read(clients, instance, request)
 
 
-def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest) -> list[bytes]:
+def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest) -> bytes:
     """Read, decode and render what there is; blocks until there is something, within bounds.
 
     Raises: IllegalState where the instance reads nothing, Undecodable, what Kafka reports.
@@ -90,57 +85,43 @@ def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadReque
         join=deadline,
         min_bytes=max(min_bytes, 0),
     )
-    embedded = FORMATS[own.embedded_format]
     lookups = Deadline(max(deadline.left(), LOOKUP_SECONDS))
-    return instance.read(bounds, _decoder(clients, embedded, request.render, lookups), deadline)
+    answer = _rendering(clients, own.embedded_format, request.render, lookups)
+    instance.read(bounds, answer.take, deadline)
+    return answer.text()
 
 
 def read_partition(
     clients: ClientRegistry, request: StatelessRead, max_bytes: int, deadline: Deadline
-) -> list[bytes]:
+) -> bytes:
     """Read a partition from an offset, without a group.
 
     Raises: TopicNotFound, PartitionNotFound, 50301.
     """
     clients.metadata.partition(request.topic, request.partition, deadline)
+    answer = _rendering(clients, request.format_name, request.render, deadline)
     if request.record_count <= 0:
-        return []
-    records = clients.simple_consumers.read(
+        return answer.text()
+    found = clients.simple_consumers.read(
         request.topic, request.partition, request.offset, request.record_count, max_bytes, deadline
     )
-    decode = _decoder(clients, FORMATS[request.format_name], request.render, deadline)
-    rendered: list[bytes] = []
-    for record in records:
+    for records in batches(found):
         try:
-            rendered.append(decode(record))
+            count = answer.take(records)
         except RestError:
             # What came before it is good; a read that starts there gets the error.
-            if not rendered:
+            if answer.empty:
                 raise
             break
-    return rendered
+        if count < len(records):
+            break
+    return answer.text()
 
 
-def _decoder(
-    clients: ClientRegistry, embedded: EmbeddedFormat, render: Render, deadline: Deadline
-) -> Callable[[ConsumedRecord], bytes]:
-    decode = embedded.decode
-
+def _rendering(
+    clients: ClientRegistry, format_name: str, render: Render, deadline: Deadline
+) -> Rendering:
     def find_schema(schema_id: int) -> Schema:
         return clients.schemas.by_id(schema_id, deadline)
 
-    def decoded(record: ConsumedRecord) -> bytes:
-        try:
-            return render(
-                record,
-                NULL if record.key is None else decode(record.key, find_schema),
-                NULL if record.value is None else decode(record.value, find_schema),
-            )
-        except (DecodeError, errors.SchemaRegistryFailure) as error:
-            raise because(
-                errors.Undecodable,
-                f"{error} (topic {record.topic}, partition {record.partition}, offset "
-                f"{record.offset})",
-            ) from error
-
-    return decoded
+    return Rendering(FORMATS[format_name], find_schema, render)

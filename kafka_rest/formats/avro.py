@@ -99,6 +99,10 @@ class Avro:
                 f"Error deserializing Avro message for id {schema_id}: {error}"
             ) from error
 
+    def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
+        """The JSON texts of many stored values. Raises: as `decode`."""
+        return [self.decode(data, find_schema) for data in column]
+
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""
         return because(

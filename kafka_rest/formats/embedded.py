@@ -79,6 +79,13 @@ class EmbeddedFormat(Protocol):
         """
         ...
 
+    def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
+        """The JSON texts of many stored keys or values.
+
+        Raises: as `decode`, for any of them and without saying which: the caller asks one by one.
+        """
+        ...
+
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request of which a side of record `index` was refused."""
         ...

@@ -61,6 +61,10 @@ class Json(Schemaless):
         except ConversionError:
             return _first_value(data)
 
+    def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
+        """The JSON texts of many stored values. Raises: as `decode`."""
+        return [self.decode(data, find_schema) for data in column]
+
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a value that is no JSON."""
         return BadRequest(f"records[{index}].{side} is not valid JSON: {error}.")

@@ -138,6 +138,10 @@ class Protobuf:
                 f"{str(error)[:REASON_LENGTH]}"
             ) from error
 
+    def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
+        """The JSON texts of many stored values. Raises: as `decode`."""
+        return [self.decode(data, find_schema) for data in column]
+
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""
         return bad_request(side, index, error)

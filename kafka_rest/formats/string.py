@@ -39,6 +39,10 @@ class String(Schemaless):
         except UnicodeDecodeError as error:
             raise DecodeError("the stored bytes are not UTF-8") from error
 
+    def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
+        """The JSON texts of many stored values. Raises: as `decode`."""
+        return [self.decode(data, find_schema) for data in column]
+
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a value that is no text."""
         return bad_request(side, index, error)

@@ -5,11 +5,13 @@ Not for finding instances or expiring them: that is `kafka.instances`.
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from itertools import accumulate
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, Message
 
 from kafka_rest import errors
 from kafka_rest.errors import because
@@ -22,12 +24,11 @@ from kafka_rest.kafka.description import (
 )
 from kafka_rest.kafka.failures import error_of, rest_error
 from kafka_rest.kafka.membership import Membership, Offsets
+from kafka_rest.kafka.messages import BATCH_COUNT, ConsumedRecords, sizes_of
 from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.kafka.positions import Stored
-from kafka_rest.records import Clock, CommittedOffset, ConsumedRecord, Deadline, TopicPartition
-
-T = TypeVar("T")
+from kafka_rest.records import Clock, CommittedOffset, Deadline, TopicPartition
 
 LEAST_CLOSE_SECONDS = 0.1
 LONGEST_LIST = 300
@@ -158,13 +159,13 @@ class ConsumerInstance:
                 member.store({place: offset})
 
     def read(
-        self, limits: ReadLimits, decode: Callable[[ConsumedRecord], T], lock_by: Deadline
-    ) -> list[T]:
-        """Read records, decode them and count them as handed out; what does not fit is kept.
+        self, limits: ReadLimits, take: Callable[[ConsumedRecords], int], lock_by: Deadline
+    ) -> None:
+        """Read records and count what `take` takes of them as handed out; the rest is kept.
 
-        Answers as soon as there is data, empty at the deadline. Where `decode` raises, the records
-        before that one are returned; if there are none its error passes through and the position
-        stays.
+        Returns as soon as there was data, or at the deadline. `take` gets batch by batch and says
+        how many of a batch's records it has taken; fewer than all end the read. Where it raises, it
+        has taken none; its error passes through if no batch came before.
         """
         with self._held(lock_by):
             if self._subscription == NOTHING:
@@ -177,18 +178,7 @@ class ConsumerInstance:
                 raise because(errors.IllegalTopic, f"Invalid topics: {names}"[:LONGEST_LIST])
             self._member.resume()
             self._gather(limits)
-            records = self._fitting(limits.max_bytes)
-            decoded: list[T] = []
-            for record in records:
-                try:
-                    decoded.append(decode(record))
-                except Exception:
-                    self._member.put_back(records[len(decoded) :])
-                    if not decoded:
-                        raise
-                    break
-            self._hand_out(records[: len(decoded)])
-            return decoded
+            self._hand_out(self._taken(limits.max_bytes, take))
 
     def commit(self, deadline: Deadline, wait: bool = True) -> Offsets:
         """Commit what has been handed out and still belongs to this instance; returns next offsets.
@@ -326,34 +316,54 @@ class ConsumerInstance:
                 return
 
     def _enough(self, limits: ReadLimits) -> bool:
-        carried = self._member.carried
-        if not (carried and limits.min_bytes):
-            return bool(carried)
-        self._member.drain()
+        member = self._member
+        if not (member.carried and limits.min_bytes):
+            return bool(member.carried)
+        member.drain()
         wanted = min(limits.min_bytes, limits.max_bytes)
-        return sum(record.size_bytes for record in carried) > wanted
+        return sum(sizes_of(member.carried)) > wanted
 
-    def _fitting(self, max_bytes: int) -> list[ConsumedRecord]:
-        """Carried records up to the limit, at least one if there is any."""
-        member, used = self._member, 0
-        records: list[ConsumedRecord] = []
-        while True:
-            if not member.carried:
-                if records:
-                    member.drain()
-                if not member.carried:
-                    return records
-            size = member.carried[0].size_bytes
+    def _taken(self, max_bytes: int, take: Callable[[ConsumedRecords], int]) -> Offsets:
+        """The next offsets behind what is taken of the records up to the limit."""
+        taken: Offsets = {}
+        for messages in self._fitting(max_bytes):
+            records = ConsumedRecords(messages)
+            try:
+                count = take(records)
+            except Exception:
+                self._member.put_back(messages)
+                if not taken:
+                    raise
+                break
+            taken |= records.next_offsets(count)
+            if count < len(messages):
+                self._member.put_back(messages[count:])
+                break
+        return taken
+
+    def _fitting(self, max_bytes: int) -> Iterator[list[Message]]:
+        """Carried records up to the limit, at least one if there is any, in batches."""
+        member, left, batch = self._member, max_bytes, list[Message]()
+        at_least = 1
+        while member.carried:
+            totals = list(accumulate(sizes_of(member.carried)))
             # Reaching the limit ends a read as well as passing it does (reference behaviour).
-            if records and used + size >= max_bytes:
-                return records
-            records.append(member.carried.popleft())
-            used += size
+            count = max(at_least, bisect_left(totals, left))
+            batch += member.carried[:count]
+            del member.carried[:count]
+            if member.carried:
+                break
+            at_least, left = 0, left - totals[-1]
+            if len(batch) >= BATCH_COUNT:
+                yield batch
+                batch = []
+            member.drain()
+        if batch:
+            yield batch
 
-    def _hand_out(self, records: list[ConsumedRecord]) -> None:
-        """Count the records as returned to the client: these, and only these, can be committed."""
-        fresh = {record.place: record.next_offset for record in records}
-        # A rebalance inside this read may have taken a partition whose records are already decoded.
+    def _hand_out(self, fresh: Offsets) -> None:
+        """Count records as returned to the client: these, and only these, can be committed."""
+        # A rebalance inside this read may have taken a partition whose records are already taken.
         fresh = {place: offset for place, offset in fresh.items() if place in self._member.owned}
         self._handed_out.update(fresh)
         if self.description.auto_commit and fresh:

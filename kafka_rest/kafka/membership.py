@@ -6,7 +6,6 @@ every call.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +15,9 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from kafka_rest.errors import RestError
 from kafka_rest.kafka import positions
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
-from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, are_records, place_of
 from kafka_rest.kafka.positions import Stored
-from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.records import Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,8 @@ class Membership:
         self._about, self._revoked = about, revoked
         # By the newer protocol a member names itself, and leaves at once.
         self._classic = config.get("group.protocol", "classic") == "classic"
-        self.carried: deque[ConsumedRecord] = deque()
+        # The messages of records that nobody has taken yet.
+        self.carried: list[Message] = []
         self.owned: set[TopicPartition] = set()
         # Waiting for an assignment ends with `unsubscribe`, being in the group when it is left.
         self.assigned = self.joining = self.grouped = False
@@ -72,7 +72,7 @@ class Membership:
         """Start joining the group for these topics; the assignment comes while polling."""
         wanted = set(topics)
         self.joining = self.grouped = True
-        self.carried = deque(record for record in self.carried if record.topic in wanted)
+        self.carried = [record for record in self.carried if record.topic() in wanted]
         self._consumer.subscribe(
             list(topics),
             on_assign=self._on_assign,
@@ -101,7 +101,7 @@ class Membership:
 
     def seek(self, place: TopicPartition, offset: int, by_hand: bool, deadline: Deadline) -> None:
         """Read an owned partition from an offset on; blocks until librdkafka lets it be moved."""
-        self.carried = deque(record for record in self.carried if record.place != place)
+        self._drop({place})
         target = KafkaTopicPartition(*place, offset)
         if by_hand:
             # A seek is refused until fetching has begun; this never is.
@@ -116,7 +116,7 @@ class Membership:
                 if error.code() != KafkaError._STATE or deadline.expired:
                     raise rest_error(error, self._about) from failure
             self.serve(deadline.left())
-            self.carried = deque(record for record in self.carried if record.place != place)
+            self._drop({place})
 
     def bounds(self, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
         """The first offset of a partition and the one after its last."""
@@ -139,7 +139,12 @@ class Membership:
 
     def drain(self) -> None:
         """Carry what is there at once."""
-        for message in self._consumer.consume(DRAIN_COUNT, 0):
+        messages = self._consumer.consume(DRAIN_COUNT, 0)
+        if messages and are_records(messages):
+            self._trouble = None
+            self.carried += messages
+            return
+        for message in messages:
             self._take(message)
 
     def serve(self, timeout: float) -> None:
@@ -155,9 +160,9 @@ class Membership:
             self._paused = False
             self._consumer.resume(self._consumer.assignment())
 
-    def put_back(self, records: list[ConsumedRecord]) -> None:
+    def put_back(self, records: list[Message]) -> None:
         """Carry records again, before all others, as far as their partitions are still owned."""
-        self.carried.extendleft(r for r in reversed(records) if r.place in self.owned)
+        self.carried[:0] = [record for record in records if place_of(record) in self.owned]
 
     @property
     def failed(self) -> bool:
@@ -252,7 +257,7 @@ class Membership:
         error = message.error()
         if error is None:
             self._trouble = None
-            self.carried.append(record_of(message))
+            self.carried.append(message)
         elif error.code() in BROKER_TROUBLE:
             self._trouble = error
         elif error.code() not in NO_DATA_YET:
@@ -298,8 +303,11 @@ class Membership:
 
     def _let_go(self, gone: set[TopicPartition]) -> None:
         self.owned -= gone
-        self.carried = deque(record for record in self.carried if record.place not in gone)
+        self._drop(gone)
         self._revoked(gone)
+
+    def _drop(self, gone: set[TopicPartition]) -> None:
+        self.carried = [record for record in self.carried if place_of(record) not in gone]
 
     def _on_commit(
         self, error: KafkaError | None, partitions: list[KafkaTopicPartition] | None

@@ -17,9 +17,9 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.failures import BROKER_TROUBLE, rest_error
-from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, record_of
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, sizes_of
 from kafka_rest.kafka.positions import bounds
-from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.records import Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class SimpleConsumers:
         count: int,
         max_bytes: int,
         deadline: Deadline,
-    ) -> list[ConsumedRecord]:
+    ) -> list[Message]:
         """Read up to `count` records from `offset`, fewer at the log's end, `max_bytes` or the
         deadline.
 
@@ -125,7 +125,7 @@ class _Collection:
     """The records of one read while it goes on; `end` once there is no more to wait for."""
 
     def __init__(self, count: int, max_bytes: int) -> None:
-        self.records: list[ConsumedRecord] = []
+        self.records: list[Message] = []
         self.trouble: KafkaError | None = None
         self.end = False
         self._count, self._max_bytes, self._used = count, max_bytes, 0
@@ -141,12 +141,11 @@ class _Collection:
         if error is not None:
             self._add_error(error, about)
             return
-        record = record_of(message)
-        self._used += record.size_bytes
+        self._used += sum(sizes_of([message]))
         if self.records and self._used >= self._max_bytes:
             self.end = True
             return
-        self.records.append(record)
+        self.records.append(message)
         self.end = not self.missing
 
     def _add_error(self, error: KafkaError, about: str) -> None:
@@ -160,7 +159,7 @@ class _Collection:
 
 def _collect(
     consumer: Consumer, count: int, max_bytes: int, deadline: Deadline, about: str
-) -> list[ConsumedRecord]:
+) -> list[Message]:
     found = _Collection(count, max_bytes)
     while not (found.end or deadline.expired):
         first = consumer.poll(min(deadline.left(), POLL_SLICE_SECONDS))

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 
@@ -23,8 +23,8 @@ class FakeClock:
         self.now += seconds
 
 
-class FakeMessage:
-    """A message, or an error that comes as one."""
+class FakeMessage(Message):
+    """A message, or an error that comes as one: the library's own class, made by hand."""
 
     def __init__(
         self,
@@ -34,32 +34,17 @@ class FakeMessage:
         key: bytes | None = None,
         value: bytes | None = b"v",
         error: KafkaError | None = None,
+        **more: Any,
     ) -> None:
-        self._fields = topic, partition, offset, key, value, error
-
-    def topic(self) -> str:
-        return self._fields[0]
-
-    def partition(self) -> int:
-        return self._fields[1]
-
-    def offset(self) -> int:
-        return self._fields[2]
-
-    def key(self) -> bytes | None:
-        return self._fields[3]
-
-    def value(self) -> bytes | None:
-        return self._fields[4]
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return TIMESTAMP_NOT_AVAILABLE, 0
-
-    def error(self) -> KafkaError | None:
-        return self._fields[5]
+        super().__init__(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            key=key,
+            value=value,
+            error=error,
+            **more,
+        )
 
 
 class FakeConsumer:

@@ -7,7 +7,7 @@ import pytest
 from kafka_rest import errors
 from kafka_rest.core.pending import Pending
 from kafka_rest.pinning import mint_instance, owner_slot
-from kafka_rest.records import ConsumedRecord, Deadline
+from kafka_rest.records import Deadline
 from tests.unit.fakes import FakeClock
 
 
@@ -40,11 +40,6 @@ def test_deadline_counts_down_and_stops_at_zero() -> None:
     clock.advance(5)
     assert deadline.left() == 0
     assert deadline.expired
-
-
-def test_record_knows_its_size_and_what_follows() -> None:
-    record = ConsumedRecord("t", 0, 7, None, b"abc")
-    assert (record.size_bytes, record.next_offset) == (3, 8)
 
 
 @pytest.mark.parametrize("kind", errors.ERRORS.values(), ids=lambda kind: str(kind.error_code))

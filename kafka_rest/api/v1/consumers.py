@@ -6,7 +6,7 @@ from kafka_rest.api.consumers import auto_commit, instance_name, require_format
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
 from kafka_rest.api.request import Call, partition_number
-from kafka_rest.api.response import Answer, json_list, to_json
+from kafka_rest.api.response import Answer, to_json
 from kafka_rest.api.v1 import offers, shapes
 from kafka_rest.core import consume
 from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
@@ -39,8 +39,8 @@ def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer:
     max_bytes = call.query_long("max_bytes", UNLIMITED)
     found = call.clients.instances.get(group, instance)
     require_format(found, call.format_name)
-    request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.record)
-    return Answer(json_list(consume.read_topic(call.clients, found, request, topic)))
+    request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.records)
+    return Answer(consume.read_topic(call.clients, found, request, topic))
 
 
 @endpoint(
@@ -66,12 +66,10 @@ def read_partition(call: Call, topic: str, partition: str) -> Answer:
     """Read `count` records (default 1) from `offset` (default 0), without a consumer."""
     number = partition_number(partition)
     offset, count = call.query_long("offset", 0), call.query_long("count", 1)
-    request = consume.StatelessRead(topic, number, offset, count, call.format_name, shapes.record)
+    request = consume.StatelessRead(topic, number, offset, count, call.format_name, shapes.records)
     limits = call.clients.limits
     deadline = Deadline(limits.metadata_seconds)
-    return Answer(
-        json_list(consume.read_partition(call.clients, request, limits.read_bytes, deadline))
-    )
+    return Answer(consume.read_partition(call.clients, request, limits.read_bytes, deadline))
 
 
 def _description(call: Call, group: str, options: ConsumerOptions) -> InstanceDescription:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafka_rest import errors
-from kafka_rest.api.response import encode
+from kafka_rest.api.response import encode, numbers, rows
 from kafka_rest.core.produce import ProduceResult
+from kafka_rest.kafka.messages import ConsumedRecords
 from kafka_rest.kafka.metadata import Partition
-from kafka_rest.records import ConsumedRecord, DeliveryReport, TopicPartition
+from kafka_rest.records import DeliveryReport, TopicPartition
 
 
 def brokers(ids: list[int]) -> Any:
@@ -67,13 +68,12 @@ def _number(value: int | None) -> bytes:
     return b"null" if value is None else b"%d" % value
 
 
-def record(found: ConsumedRecord, key: bytes, value: bytes) -> bytes:
-    """One record with the JSON texts of its key and value."""
-    return b'{"key":%b,"value":%b,"partition":%d,"offset":%d}' % (
-        key,
-        value,
-        found.partition,
-        found.offset,
+def records(found: ConsumedRecords, keys: list[bytes], values: list[bytes]) -> bytes:
+    """Records with the JSON texts of their keys and values, a comma behind each."""
+    return rows(
+        *(b'{"key":', keys, b',"value":', values),
+        *(b',"partition":', numbers(found.partitions), b',"offset":', numbers(found.offsets)),
+        b"},",
     )
 
 

@@ -4,7 +4,7 @@ from kafka_rest.api.consumers import auto_commit, instance_name, require_format
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
-from kafka_rest.api.response import NO_CONTENT, Answer, json_list, to_json
+from kafka_rest.api.response import NO_CONTENT, Answer, to_json
 from kafka_rest.api.v1.shapes import instance as instance_shape
 from kafka_rest.api.v2 import envelopes, offers, shapes
 from kafka_rest.api.v2.records import includable, included
@@ -142,11 +142,10 @@ def read_records(call: Call, group: str, instance: str) -> Answer:
     media_type = _media_type(call, found)
     request = consume.ReadRequest(
         max_bytes if max_bytes > 0 else None,
-        shapes.record_shape(include or found.description.include),
+        shapes.records_shape(include or found.description.include),
         timeout / 1000 if timeout > 0 else None,
     )
-    records = consume.read(call.clients, found, request)
-    return Answer(json_list(records), media_type=media_type)
+    return Answer(consume.read(call.clients, found, request), media_type=media_type)
 
 
 def _instance(call: Call, group: str, name: str) -> ConsumerInstance:

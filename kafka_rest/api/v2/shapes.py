@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kafka_rest import errors
-from kafka_rest.api.response import encode
+from kafka_rest.api.response import encode, numbers, rows
 from kafka_rest.core.produce import ProduceResult
-from kafka_rest.records import CommittedOffset, ConsumedRecord, Headers, TopicPartition
+from kafka_rest.core.rendering import Render
+from kafka_rest.kafka.messages import ConsumedRecords
+from kafka_rest.records import CommittedOffset, Headers, TopicPartition
 
 INCLUDABLE = ("headers", "timestamp")
 """Members of a record that are rendered on demand."""
@@ -35,28 +37,37 @@ def committed(stored: dict[TopicPartition, CommittedOffset]) -> Any:
     }
 
 
-def record_shape(include: frozenset[str]) -> Callable[[ConsumedRecord, bytes, bytes], bytes]:
-    """Renders a record, with the extra members that are to be included."""
+def records_shape(include: frozenset[str]) -> Render:
+    """Renders records, with the extra members that are to be included."""
     if not include:
-        return record
+        return records
     extras = [name for name in INCLUDABLE if name in include]
 
-    def extended(found: ConsumedRecord, key: bytes, value: bytes) -> bytes:
-        members = b"".join(_EXTRAS[name](found) for name in extras)
-        return record(found, key, value)[:-1] + members + b"}"
+    def extended(found: ConsumedRecords, keys: list[bytes], values: list[bytes]) -> bytes:
+        members: list[bytes | list[bytes]] = []
+        for name in extras:
+            members += b',"%b":' % name.encode(), _EXTRAS[name](found)
+        return rows(*_members(found, keys, values), *members, b"},")
 
     return extended
 
 
-def record(found: ConsumedRecord, key: bytes, value: bytes) -> bytes:
-    """One record with the JSON texts of its key and value."""
+def records(found: ConsumedRecords, keys: list[bytes], values: list[bytes]) -> bytes:
+    """Records with the JSON texts of their keys and values, a comma behind each."""
+    return rows(*_members(found, keys, values), b"},")
+
+
+def _members(
+    found: ConsumedRecords, keys: list[bytes], values: list[bytes]
+) -> tuple[bytes | list[bytes], ...]:
+    topics = found.topics
+    of_one = topics.count(topics[0]) == len(topics)
     # Topic names are letters, digits, dots, dashes and underscores: nothing to escape.
-    return b'{"topic":"%b","key":%b,"value":%b,"partition":%d,"offset":%d}' % (
-        found.topic.encode(),
-        key,
-        value,
-        found.partition,
-        found.offset,
+    names = topics[0].encode() if of_one else [topic.encode() for topic in topics]
+    return (
+        *(b'{"topic":"', names, b'","key":', keys),
+        *(b',"value":', values, b',"partition":', numbers(found.partitions)),
+        *(b',"offset":', numbers(found.offsets)),
     )
 
 
@@ -67,7 +78,7 @@ def _headers(headers: Headers | None) -> Any:
     ]
 
 
-_EXTRAS: dict[str, Callable[[ConsumedRecord], bytes]] = {
-    "headers": lambda found: b',"headers":' + encode(_headers(found.headers)),
-    "timestamp": lambda found: b',"timestamp":' + encode(found.timestamp),
+_EXTRAS: dict[str, Callable[[ConsumedRecords], list[bytes]]] = {
+    "headers": lambda found: [encode(_headers(headers)) for headers in found.headers],
+    "timestamp": lambda found: numbers(found.timestamps),
 }

@@ -1,7 +1,6 @@
 """One consumer instance: what a read returns, keeps, counts and commits."""
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from confluent_kafka import KafkaError
 from kafka_rest import errors
 from kafka_rest.kafka.description import ReadLimits
 from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
-from kafka_rest.records import ConsumedRecord, Deadline, TopicPartition
+from kafka_rest.records import Deadline, TopicPartition
 from tests.unit.fakes import FakeMessage
-from tests.unit.kafka.bench import InstanceBench
+from tests.unit.kafka.bench import Decode, InstanceBench
 
 UNLIMITED = 1 << 40
 
@@ -34,10 +33,9 @@ class Bench(InstanceBench):
     def read(
         self,
         max_bytes: int = UNLIMITED,
-        decode: Callable[[ConsumedRecord], Any] = lambda record: record.offset,
+        decode: Decode = lambda _partition, offset, _value: offset,
     ) -> list[Any]:
-        limits = ReadLimits(max_bytes, 1.0, self.deadline(10.0))
-        return self.instance.read(limits, decode, self.deadline())
+        return self.taken(ReadLimits(max_bytes, 1.0, self.deadline(10.0)), decode)
 
 
 @pytest.fixture
@@ -112,10 +110,10 @@ def test_read_gives_up_when_the_group_never_assigns() -> None:
 def test_undecodable_record_ends_the_read_before_it_and_stays(bench: Bench) -> None:
     bench.add((0, 0, b"good"), (0, 1, b"bad"), (0, 2, b"good"))
 
-    def decode(record: ConsumedRecord) -> int:
-        if record.value == b"bad":
+    def decode(_partition: int, offset: int, value: bytes | None) -> int:
+        if value == b"bad":
             raise errors.KafkaFailure("undecodable")
-        return record.offset
+        return offset
 
     assert bench.read(decode=decode) == [0]
     for _ in range(2):
@@ -134,7 +132,7 @@ def test_commit_covers_exactly_what_was_returned(bench: Bench) -> None:
 def test_failed_read_is_not_committed(bench: Bench) -> None:
     bench.add((0, 0, b"bad"))
 
-    def decode(record: ConsumedRecord) -> int:
+    def decode(_partition: int, offset: int, _value: bytes | None) -> int:
         raise errors.KafkaFailure("undecodable")
 
     with pytest.raises(errors.KafkaFailure):
@@ -300,10 +298,10 @@ def test_close_waits_for_the_reader_and_ends_it() -> None:
     bench = Bench().subscribed()
     reading, finish = threading.Event(), threading.Event()
 
-    def decode(record: ConsumedRecord) -> int:
+    def decode(_partition: int, offset: int, _value: bytes | None) -> int:
         reading.set()
         finish.wait(5)
-        return record.offset
+        return offset
 
     bench.add((0, 0, b"a"))
     got: list[Any] = []
@@ -324,10 +322,10 @@ def test_call_to_a_busy_instance_ends_at_its_deadline() -> None:
     bench = Bench().subscribed()
     reading, finish = threading.Event(), threading.Event()
 
-    def decode(record: ConsumedRecord) -> int:
+    def decode(_partition: int, offset: int, _value: bytes | None) -> int:
         reading.set()
         finish.wait(5)
-        return record.offset
+        return offset
 
     bench.add((0, 0, b"a"))
     reader = threading.Thread(target=bench.read, kwargs={"decode": decode})

@@ -23,7 +23,7 @@ class Bench(InstanceBench):
 
     def read(self, max_bytes: int = UNLIMITED, min_bytes: int = 0) -> list[tuple[int, int]]:
         limits = ReadLimits(max_bytes, 1.0, self.deadline(10.0), min_bytes)
-        return self.instance.read(limits, lambda r: (r.partition, r.offset), self.deadline())
+        return self.taken(limits, lambda partition, offset, _value: (partition, offset))
 
     def assign(self, *places: TopicPartition) -> None:
         self.instance.assign(set(places), self.deadline())

@@ -66,7 +66,7 @@ class Bench:
 
     def read(self, offset: int = 2, count: int = 1, max_bytes: int = UNLIMITED) -> list[int]:
         found = self.pool.read("t", 0, offset, count, max_bytes, Deadline(3))
-        return [record.offset for record in found]
+        return [record.offset() for record in found]
 
 
 def test_reads_from_the_offset_up_to_the_count() -> None:
