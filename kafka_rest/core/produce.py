@@ -7,7 +7,7 @@ shapes.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kafka_rest import errors
 from kafka_rest.errors import because
@@ -218,6 +218,10 @@ def _encoded(
     encode, nullable = encoder.encode, encoder.nullable or request.tombstones
     if nullable and texts.count(None) == len(texts):
         return texts
+    if encoder.encode_all is not None and None not in texts:
+        with suppress(ConversionError):
+            # One call for all; which of them it refused is found out below.
+            return list(encoder.encode_all(cast(list[bytes], texts)))
     stored: list[bytes | None] = []
     try:
         for text in texts:

@@ -2,6 +2,8 @@
 
 from binascii import Error, a2b_base64, b2a_base64
 
+import msgspec
+
 from kafka_rest.errors import InvalidBase64, RestError
 from kafka_rest.formats.embedded import (
     ConversionError,
@@ -12,6 +14,7 @@ from kafka_rest.formats.embedded import (
 )
 
 _QUOTE = ord('"')
+_strings = msgspec.json.Decoder(list[bytes])
 
 
 def encode(text: bytes) -> bytes:
@@ -33,19 +36,31 @@ def encode(text: bytes) -> bytes:
         raise ConversionError(str(error)) from error
 
 
+def encode_all(texts: list[bytes]) -> list[bytes]:
+    """The same of many JSON texts: by one call for all, where they are strings of strict base64.
+
+    Raises: ConversionError.
+    """
+    try:
+        return _strings.decode(b"[%b]" % b",".join(texts))
+    except msgspec.DecodeError:
+        return [encode(text) for text in texts]
+
+
 class Binary(Schemaless):
     """Raw bytes."""
 
     name = "binary"
-    own = Encoder(encode)
+    own = Encoder(encode, encode_all=encode_all)
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """Base64 in quotes."""
         return b'"%b"' % b2a_base64(data, newline=False)
 
     def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
-        """The JSON texts of many stored values. Raises: as `decode`."""
-        return [self.decode(data, find_schema) for data in column]
+        """Base64 in quotes, of all values by one call."""
+        # Base64 has no comma.
+        return msgspec.json.encode(column)[1:-1].split(b",") if column else []
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a text that is no base64."""

@@ -13,12 +13,14 @@ class Encoder(NamedTuple):
     """One side (key or value) of one produce request, compiled.
 
     `encode` takes the JSON text of a value that is not null and returns what Kafka stores.
+    `encode_all`, where there is one, takes many; it raises without saying which was refused.
     `nullable` is False where a null cannot pass through the schema; `null_error` then says why.
     """
 
     encode: Callable[[bytes], bytes]
     nullable: bool = True
     null_error: str = ""
+    encode_all: Callable[[list[bytes]], list[bytes]] | None = None
 
 
 class ConversionError(ValueError):

@@ -18,6 +18,7 @@ from kafka_rest.formats.embedded import (
 # The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
 # alone.
 _MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?![\d.eE])')
+_values = msgspec.json.Decoder(list[msgspec.Raw])
 _ESCAPED_STRING = re.compile(rb'"[^"\\]*\\.(?:[^"\\]|\\.)*"')
 
 
@@ -31,9 +32,32 @@ def compact(text: bytes) -> bytes:
         found: bytes = msgspec.json.format(text, indent=-1)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ConversionError(str(error)) from error
-    if b"\\" in found:
-        found = _ESCAPED_STRING.sub(_unescaped, found)
-    return _MINUS_ZERO.sub(_without_sign, found) if b"-0" in found else found
+    return _canonical(found)
+
+
+def compact_all(texts: list[bytes]) -> list[bytes]:
+    """Many JSON texts as `compact` makes them: by a few calls for all, where they are whole values.
+
+    Raises: ConversionError.
+    """
+    joined = b"[%b]" % b",".join(texts)
+    try:
+        # Two broken texts may make a whole one between them: each has to be found again.
+        if list(map(bytes, _values.decode(joined))) != texts:
+            raise ConversionError("not one value in each text")
+        found: bytes = msgspec.json.format(joined, indent=-1)
+    except (msgspec.DecodeError, RecursionError, ConversionError):
+        return [compact(text) for text in texts]
+    if len(found) < len(joined):
+        texts = list(map(bytes, _values.decode(found)))
+    return list(map(_canonical, texts)) if b"\\" in found or b"-0" in found else texts
+
+
+def _canonical(text: bytes) -> bytes:
+    """A text without blanks, now without needless escapes and signs of zero."""
+    if b"\\" in text:
+        text = _ESCAPED_STRING.sub(_unescaped, text)
+    return _MINUS_ZERO.sub(_without_sign, text) if b"-0" in text else text
 
 
 def _without_sign(match: "re.Match[bytes]") -> bytes:
@@ -48,7 +72,7 @@ class Json(Schemaless):
     """JSON values."""
 
     name = "json"
-    own = Encoder(compact)
+    own = Encoder(compact, encode_all=compact_all)
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The stored text, compact. Raises: DecodeError where it is no JSON."""
@@ -63,7 +87,12 @@ class Json(Schemaless):
 
     def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
         """The JSON texts of many stored values. Raises: as `decode`."""
-        return [self.decode(data, find_schema) for data in column]
+        try:
+            if not all(map(bytes.isascii, column)):
+                b",".join(column).decode()
+            return compact_all(column)
+        except (UnicodeDecodeError, ConversionError):
+            return [self.decode(data, find_schema) for data in column]
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a value that is no JSON."""

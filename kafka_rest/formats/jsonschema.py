@@ -253,7 +253,9 @@ class JsonSchema:
 
     def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
         """The JSON texts of many stored values. Raises: as `decode`."""
-        return [self.decode(data, find_schema) for data in column]
+        for head in {data[: envelope.HEADER_BYTES] for data in column}:
+            find_schema(envelope.schema_id_of(head, "JSON Schema"))
+        return _JSON.decode_all([data[envelope.HEADER_BYTES :] for data in column], find_schema)
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""

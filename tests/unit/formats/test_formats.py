@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafka_rest.errors import RestError
@@ -157,3 +157,84 @@ def test_json_that_is_none_is_a_decode_error(data: bytes) -> None:
 def test_json_decode_gives_json_or_a_decode_error(data: bytes) -> None:
     with suppress(DecodeError):
         json.loads(JSON.decode(data, no_schema))
+
+
+# Texts that are JSON, nearly so, or whole only beside their neighbours.
+_PIECES = st.sampled_from(
+    [
+        *(
+            b'"',
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b"1",
+            b"0",
+            b"-",
+            b".",
+            b"e",
+            b" ",
+            b"\n",
+            b"a",
+        ),
+        *(b'"a"', b'"YQ=="', b"null", b"\\", b"\\u0041", b"\xff", b"\xc3\xa9", b'{"a":1}', b"-0"),
+    ]
+)
+_TEXTS = st.lists(_PIECES, max_size=4).map(b"".join) | st.sampled_from(
+    [
+        b'{"a": 1}',
+        b"[1,2]",
+        b'"x y"',
+        b"-0",
+        b'"-0"',
+        rb'"\u0041"',
+        b'"YWI="',
+        b" 1 ",
+        b'"\xc3\xa9"',
+    ]
+)
+_COLUMNS = st.lists(_TEXTS, max_size=4)
+
+
+def each(function: Any, texts: list[bytes]) -> list[bytes] | None:
+    """What one text after the other becomes; None where one is refused."""
+    with suppress(ConversionError, DecodeError):
+        return [function(text) for text in texts]
+    return None
+
+
+def at_once(function: Any, texts: list[bytes]) -> list[bytes] | None:
+    with suppress(ConversionError, DecodeError):
+        return list(function(texts))
+    return None
+
+
+@given(_COLUMNS)
+@example([b'{"a":1', b'"b":2}'])
+@example([b"1,2", b""])
+@example([b'"a', b'b"'])
+def test_texts_are_stored_together_as_they_are_alone(texts: list[bytes]) -> None:
+    encoder = JSON.encoder(None)
+    assert at_once(encoder.encode_all, texts) == each(encoder.encode, texts)
+
+
+@given(st.lists(st.text("AQYW=+/-_ é\\", max_size=5).map(json.dumps), max_size=4), st.booleans())
+@example(["12", '"YQ=="'], False)
+@example(["[]", "1e3"], False)
+def test_base64_is_stored_together_as_it_is_alone(texts: list[str], escaped: bool) -> None:
+    encoder = BINARY.encoder(None)
+    found = [text.replace("Y", "\\u0059").encode() if escaped else text.encode() for text in texts]
+    assert at_once(encoder.encode_all, found) == each(encoder.encode, found)
+
+
+@given(_COLUMNS)
+@example([b'{"a":1', b'"b":2}'])
+@example([b'"\xc3"', b'"\xa9"'])
+@example([b"1 rest", b"2"])
+@pytest.mark.parametrize("name", ["json", "binary", "string"])
+def test_stored_values_are_read_together_as_alone(name: str, column: list[bytes]) -> None:
+    embedded = FORMATS[name]
+    alone = each(lambda data: embedded.decode(data, no_schema), column)
+    assert at_once(lambda values: embedded.decode_all(values, no_schema), column) == alone
