@@ -5,7 +5,7 @@ by marshmallow.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -31,14 +31,15 @@ OptionalText = str | int | float | bool | None
 SchemaId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
-class _Keyed(msgspec.Struct, forbid_unknown_fields=True):
+# Records hold no cycle, and the collector need not look at thousands of them.
+class _Keyed(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A record for one partition."""
 
     key: msgspec.Raw = _ABSENT
     value: msgspec.Raw = _ABSENT
 
 
-class Placed(_Keyed, forbid_unknown_fields=True):
+class Placed(_Keyed, forbid_unknown_fields=True, gc=False):
     """A record that may name its partition."""
 
     partition: PartitionNumber | None = None
@@ -215,9 +216,12 @@ def required(records: list[T] | None) -> list[T]:
     return records
 
 
-def _texts(values: Iterable[msgspec.Raw]) -> list[bytes | None]:
+def _texts(values: list[msgspec.Raw]) -> list[bytes | None]:
     """The JSON texts of embedded values; None for null and for what is absent."""
-    return [None if (text := bytes(value)) == NULL else text for value in values]
+    if values.count(_ABSENT) == len(values):
+        return [None] * len(values)
+    texts: list[bytes | None] = list(map(bytes, values))
+    return [None if text == NULL else text for text in texts] if NULL in texts else texts
 
 
 def produce_body(

@@ -7,7 +7,7 @@ shapes.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from kafka_rest import errors
 from kafka_rest.errors import because
@@ -113,7 +113,7 @@ def produce(
     value_id, value_encoder = _encoder(clients, request, value, deadline)
     keys = _encoded(request, key, key_encoder, request.records.keys)
     values = _encoded(request, value, value_encoder, request.records.values)
-    records = list(map(ProduceRecord, keys, values, *_columns(request.records)))
+    records = _records(keys, values, request.records)
     blocking = deadline.sooner(clients.limits.block_seconds)
     count = clients.metadata.ensure_topic(request.topic, blocking)
     _require_partition(request, count)
@@ -123,11 +123,13 @@ def produce(
     )
 
 
-def _columns(records: JsonRecords) -> Iterable[Iterable[Any]]:
-    """The columns of records beside key and value."""
-    if records.headers is None and records.timestamps is None:
-        return (records.partitions,)
-    return records.partitions, records.headers or repeat(None), records.timestamps or repeat(None)
+def _records(
+    keys: list[bytes | None], values: list[bytes | None], records: JsonRecords
+) -> list[ProduceRecord]:
+    """The records, each a plain tuple: to make it a named one would cost more than to encode it."""
+    headers, timestamps = records.headers or repeat(None), records.timestamps or repeat(None)
+    rows = zip(keys, values, records.partitions, headers, timestamps, strict=False)
+    return cast(list[ProduceRecord], list(rows))
 
 
 def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:

@@ -37,7 +37,7 @@ def encode(text: bytes) -> bytes:
 
 
 def encode_all(texts: list[bytes]) -> list[bytes]:
-    """The same of many JSON texts: by one call for all, where they are strings of strict base64.
+    """The same of many JSON values: by one call for all, where they are strings of strict base64.
 
     Raises: ConversionError.
     """

@@ -36,21 +36,26 @@ def compact(text: bytes) -> bytes:
 
 
 def compact_all(texts: list[bytes]) -> list[bytes]:
-    """Many JSON texts as `compact` makes them: by a few calls for all, where they are whole values.
+    """Many JSON values as `compact` makes them, by a few calls for all.
 
-    Raises: ConversionError.
+    Each text is one value, as those of a decoded body are. Raises: ConversionError.
     """
     joined = b"[%b]" % b",".join(texts)
     try:
-        # Two broken texts may make a whole one between them: each has to be found again.
-        if list(map(bytes, _values.decode(joined))) != texts:
-            raise ConversionError("not one value in each text")
         found: bytes = msgspec.json.format(joined, indent=-1)
-    except (msgspec.DecodeError, RecursionError, ConversionError):
-        return [compact(text) for text in texts]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConversionError(str(error)) from error
     if len(found) < len(joined):
         texts = list(map(bytes, _values.decode(found)))
     return list(map(_canonical, texts)) if b"\\" in found or b"-0" in found else texts
+
+
+def _are_values(texts: list[bytes]) -> bool:
+    """True where each text is one value: two broken ones may be whole beside each other."""
+    try:
+        return list(map(bytes, _values.decode(b"[%b]" % b",".join(texts)))) == texts
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _canonical(text: bytes) -> bytes:
@@ -90,9 +95,12 @@ class Json(Schemaless):
         try:
             if not all(map(bytes.isascii, column)):
                 b",".join(column).decode()
-            return compact_all(column)
+            if _are_values(column):
+                return compact_all(column)
         except (UnicodeDecodeError, ConversionError):
-            return [self.decode(data, find_schema) for data in column]
+            # One of them is no value; it may be read or refused.
+            pass
+        return [self.decode(data, find_schema) for data in column]
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request with a value that is no JSON."""

@@ -28,7 +28,7 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     value: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Record(Placed, forbid_unknown_fields=True):
+class _Record(Placed, forbid_unknown_fields=True, gc=False):
     """A record that may have what v1's have not."""
 
     headers: list[_Header] | None = None
@@ -87,10 +87,10 @@ def _with_references(
 
 def _extended(columns: JsonRecords, records: list[_Record], include: frozenset[str]) -> JsonRecords:
     """The columns with headers and timestamps, where any record has some."""
-    headers = _column(records, "headers", include)
+    headers = _column([record.headers for record in records], "headers", include)
     if headers is not None:
         columns = columns._replace(headers=[_headers(given, n) for n, given in enumerate(headers)])
-    times = _column(records, "timestamp", include)
+    times = _column([record.timestamp for record in records], "timestamp", include)
     if times is not None:
         columns = columns._replace(
             timestamps=[
@@ -101,9 +101,8 @@ def _extended(columns: JsonRecords, records: list[_Record], include: frozenset[s
     return columns
 
 
-def _column(records: list[_Record], name: str, include: frozenset[str]) -> list[Any] | None:
+def _column(found: list[Any], name: str, include: frozenset[str]) -> list[Any] | None:
     """A member of all records, None where none has it. Raises: Unprocessable if not opted in."""
-    found = [getattr(record, name) for record in records]
     if found.count(None) == len(found):
         return None
     if name not in include:

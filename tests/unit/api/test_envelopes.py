@@ -137,3 +137,10 @@ def test_wrong_options_are_422_and_named(text: bytes, place: str) -> None:
 def test_json_object_refuses_broken_json() -> None:
     with pytest.raises(BadRequest):
         json_object(b"{")
+
+
+def test_null_and_absent_are_none_beside_other_values() -> None:
+    texts = [b'{"value":1}', b'{"key":null,"value":null}', b"{}", b'{"key":"null","value":[null]}']
+    records = topic_records(b'{"records":[%b]}' % b",".join(texts)).records
+    assert records.keys == [None, None, None, b'"null"']
+    assert records.values == [b"1", None, None, b"[null]"]
