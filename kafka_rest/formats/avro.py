@@ -2,7 +2,6 @@
 envelope in Kafka.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from kafka_rest.errors import ConversionFailed, RestError, because
 from kafka_rest.formats import avro_pack, avro_read, avro_schema, avro_write, envelope
 from kafka_rest.formats.embedded import (
-    COMPILED_SCHEMAS,
+    Compiled,
     ConversionError,
     DecodeError,
     Encoder,
@@ -22,12 +21,12 @@ SCHEMA_TYPE = "AVRO"
 _lines = msgspec.json.Encoder()
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _parsed(schema: Schema) -> Any:
     return avro_schema.parse(schema)
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _reader(schema: Schema) -> avro_read.Read:
     parsed = _parsed(schema)
     if parsed.type == "bytes":
@@ -35,7 +34,7 @@ def _reader(schema: Schema) -> avro_read.Read:
     return avro_read.compile_reader(parsed)
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _encoder(schema: Schema) -> Encoder:
     parsed = _parsed(schema)
     own_bytes = parsed.type == "bytes"

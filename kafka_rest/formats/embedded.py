@@ -1,12 +1,15 @@
 """What every embedded format offers to the flows in `core`."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from threading import Lock
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from kafka_rest.errors import BadRequest, RestError, because
 from kafka_rest.records import Schema
+
+T = TypeVar("T")
 
 
 class Encoder(NamedTuple):
@@ -91,6 +94,36 @@ class EmbeddedFormat(Protocol):
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request of which a side of record `index` was refused."""
         ...
+
+
+class Compiled(Generic[T]):
+    """A function of a schema that keeps what it makes, `COMPILED_SCHEMAS` of them.
+
+    Threads that want a new schema at once compile it once: it takes milliseconds in which no other
+    runs anyway. What is there already costs no lock. A failure is not kept.
+    """
+
+    def __init__(self, compile_schema: Callable[[Schema], T]) -> None:
+        self._compile = compile_schema
+        self._made: dict[Schema, T] = {}
+        self._lock = Lock()
+
+    def __call__(self, schema: Schema) -> T:
+        """What is made of the schema. Raises: what the function raises."""
+        try:
+            return self._made[schema]
+        except KeyError:
+            return self._first(schema)
+
+    def _first(self, schema: Schema) -> T:
+        with self._lock:
+            if schema in self._made:
+                return self._made[schema]
+            made = self._compile(schema)
+            if len(self._made) >= COMPILED_SCHEMAS:
+                del self._made[next(iter(self._made))]
+            self._made[schema] = made
+            return made
 
 
 class Schemaless:

@@ -19,6 +19,7 @@ from kafka_rest.errors import RestError
 from kafka_rest.formats import envelope
 from kafka_rest.formats.embedded import (
     COMPILED_SCHEMAS,
+    Compiled,
     ConversionError,
     Encoder,
     FindSchema,
@@ -141,7 +142,7 @@ _DRAFTS: dict[Any, Any] = {draft: _strict(draft) for draft in _UP_TO_7} | {
 }
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _validator(schema: Schema) -> Validator | None:
     """The compiled validator; None for a text that restricts nothing. Raises: SchemaError."""
     contents = _contents(schema.text, "the schema")
@@ -197,7 +198,7 @@ def _reason(error: Any) -> str:
     return text if len(text) <= REASON_LENGTH else f"it does not satisfy {error.validator}"
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _encoder(schema: Schema) -> Encoder:
     check = _checker(_validator(schema))
     header = envelope.header(schema.schema_id)

@@ -5,7 +5,6 @@ Behind the envelope's header stand the message's place in the schema, as a list 
 bytes. The first message of a schema is written; any is read.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from google.protobuf.message import EncodeError
 from kafka_rest.errors import RestError
 from kafka_rest.formats import envelope
 from kafka_rest.formats.embedded import (
-    COMPILED_SCHEMAS,
+    Compiled,
     ConversionError,
     DecodeError,
     Encoder,
@@ -45,7 +44,7 @@ _REFUSALS = (
 )
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def _encoder(schema: Schema) -> Encoder:
     found = compiled(schema)
     make, pool = found.first, found.pool

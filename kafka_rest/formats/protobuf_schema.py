@@ -4,7 +4,6 @@ import os
 import re
 import tempfile
 from base64 import b64decode
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import DecodeError as BrokenMessage
 
 from kafka_rest.formats.embedded import (
-    COMPILED_SCHEMAS,
+    Compiled,
     DecodeError,
     SchemaError,
     SchemaRefused,
@@ -75,7 +74,7 @@ class CompiledSchema:
         return ".".join(names)
 
 
-@lru_cache(COMPILED_SCHEMAS)
+@Compiled
 def compiled(schema: Schema) -> CompiledSchema:
     """The compiled schema. Raises: SchemaError."""
     return CompiledSchema(schema)

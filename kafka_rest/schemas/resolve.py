@@ -43,6 +43,10 @@ class _Flights(Generic[T]):
             return found
         deadline.require_blocking()
         with self._lock:
+            landed = self._values.get(key)
+            if landed is not None:
+                # Fetched by another thread since the look above.
+                return landed
             flight = self._flights.get(key)
             mine = flight is None
             if flight is None:
@@ -93,7 +97,7 @@ class SchemaResolver:
         self._by_text: _Flights[Schema] = _Flights(cache_size)
         self._by_use: _Flights[Schema] = _Flights(cache_size)
         self._unknown: OrderedDict[int, tuple[float, RestError]] = OrderedDict()
-        self._in_subject: set[tuple[str, int]] = set()
+        self._in_subject: _Flights[bool] = _Flights(cache_size)
         self._cache_size = cache_size
 
     def by_id(self, schema_id: int, deadline: Deadline) -> Schema:
@@ -151,18 +155,16 @@ class SchemaResolver:
 
     def require_in_subject(self, subject: str, schema: Schema, deadline: Deadline) -> None:
         """Make sure that a schema is registered under a subject. Raises: SchemaRegistryFailure."""
-        key = (subject, schema.schema_id)
-        if key in self._in_subject:
-            return
-        deadline.require_blocking()
-        if subject not in self._client.subjects_of(schema.schema_id, deadline):
-            raise because(
-                SchemaRegistryFailure,
-                f"(lookup of id {schema.schema_id} under subject {subject}): it is not there.",
-            )
-        if len(self._in_subject) >= self._cache_size:
-            self._in_subject.clear()
-        self._in_subject.add(key)
+
+        def look_up() -> bool:
+            if subject not in self._client.subjects_of(schema.schema_id, deadline):
+                raise because(
+                    SchemaRegistryFailure,
+                    f"(lookup of id {schema.schema_id} under subject {subject}): it is not there.",
+                )
+            return True
+
+        self._in_subject.get((subject, schema.schema_id), look_up, deadline)
 
     @property
     def calls(self) -> int:

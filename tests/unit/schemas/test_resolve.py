@@ -1,13 +1,14 @@
 """Schemas through the caches: one call per cold schema, bounded, failures not kept."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from kafka_rest.errors import SchemaRegistryFailure
-from kafka_rest.records import Deadline
+from kafka_rest.records import Deadline, Schema
 from kafka_rest.schemas.resolve import UNKNOWN_ID_SECONDS, SchemaResolver
 from tests.unit.fakes import FakeClock
 
@@ -31,9 +32,15 @@ class FakeClient:
 
     def register(self, subject: str, kind: str, text: str, references: Any, deadline: Any) -> int:
         self.calls.append((subject, text))
+        self.gate.wait(5)
         if self.fails:
             raise SchemaRegistryFailure("no")
         return len(self.calls)
+
+    def subjects_of(self, schema_id: int, deadline: Deadline) -> frozenset[str]:
+        self.calls.append(f"subjects of {schema_id}")
+        self.gate.wait(5)
+        return frozenset({"t-value"})
 
     def version(self, subject: str, version: int, deadline: Deadline) -> dict[str, Any]:
         self.calls.append(subject)
@@ -78,16 +85,37 @@ def test_cache_is_bounded() -> None:
     assert bench.client.calls == [1, 2, 3, 4, 1]
 
 
-def test_concurrent_first_uses_share_one_call() -> None:
+Ask = Callable[[SchemaResolver], Any]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda resolver: resolver.by_id(5, deadline()),
+        lambda resolver: resolver.register("t-value", "AVRO", '"int"', deadline()),
+        lambda resolver: resolver.require_in_subject("t-value", Schema(5, "AVRO", ""), deadline()),
+    ],
+    ids=["id", "text", "subject"],
+)
+def test_concurrent_first_uses_share_one_call(ask: Ask) -> None:
     bench = Bench()
     bench.client.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        found = [pool.submit(bench.resolver.by_id, 5, deadline()) for _ in range(8)]
+        found = [pool.submit(ask, bench.resolver) for _ in range(8)]
         while not bench.client.calls:
             pass
         bench.client.gate.set()
-        assert {f.result().schema_id for f in found} == {5}
-    assert bench.client.calls == [5]
+        assert len({f.result() for f in found}) == 1
+    ask(bench.resolver)
+    assert len(bench.client.calls) == 1
+
+
+def test_schema_of_another_subject_is_refused_and_asked_for_again() -> None:
+    bench = Bench()
+    for _ in range(2):
+        with pytest.raises(SchemaRegistryFailure, match="it is not there"):
+            bench.resolver.require_in_subject("u-value", Schema(5, "AVRO", ""), deadline())
+    assert len(bench.client.calls) == 2
 
 
 def test_waiting_for_anothers_call_ends_at_the_own_deadline() -> None:
