@@ -27,7 +27,8 @@ from kafka_rest.formats.embedded import (
     SchemaRefused,
     bad_request,
 )
-from kafka_rest.formats.json import Json, compact
+from kafka_rest.formats.json import Json, compact, compact_all
+from kafka_rest.formats.jsonschema_types import decoder_of
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "JSON"
@@ -200,14 +201,42 @@ def _reason(error: Any) -> str:
 
 @Compiled
 def _encoder(schema: Schema) -> Encoder:
-    check = _checker(_validator(schema))
+    validator = _validator(schema)
+    check, check_all = _checker(validator), _column_checker(validator)
     header = envelope.header(schema.schema_id)
 
     def encode(text: bytes) -> bytes:
         check(text)
         return header + compact(text)
 
-    return Encoder(encode)
+    if check_all is None:
+        return Encoder(encode)
+
+    def encode_all(texts: list[bytes]) -> list[bytes]:
+        check_all(texts)
+        return [header + text for text in compact_all(texts)]
+
+    return Encoder(encode, encode_all=encode_all)
+
+
+def _column_checker(validator: Validator | None) -> Callable[[list[bytes]], None] | None:
+    """Refuses a column of which any value is for the validator; None where all are."""
+    if validator is None:
+        return None
+    # A member of every validator, though not of their protocol.
+    own: Any = validator
+    decoder = decoder_of(own.schema, own.format_checker.checkers)
+    if decoder is None:
+        return None
+    made = decoder
+
+    def check_all(texts: list[bytes]) -> None:
+        try:
+            made.decode(b"[%b]" % b",".join(texts))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConversionError("not plain") from error
+
+    return check_all
 
 
 def _checker(validator: Validator | None) -> Callable[[bytes], None]:
