@@ -7,7 +7,10 @@ from typing import Any
 
 from kafka_rest.formats.embedded import EmbeddedFormat
 
-_METHODS = ("check", "record_name", "encoder", "decode", "refusal")
+_KNOWN = {"name", "schema_type"}
+_METHODS = [
+    name for name in vars(EmbeddedFormat) if not name.startswith("_") and name not in _KNOWN
+]
 
 
 class _Later:
