@@ -7,7 +7,7 @@ by marshmallow.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load
@@ -67,8 +67,7 @@ _to_topic = msgspec.json.Decoder(_ToTopic, strict=False)
 _to_partition = msgspec.json.Decoder(_ToPartition, strict=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ProduceBody:
+class ProduceBody(NamedTuple):
     """A produce body, checked."""
 
     records: JsonRecords

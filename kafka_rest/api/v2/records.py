@@ -51,6 +51,7 @@ class _Produce(ProduceEnvelope, forbid_unknown_fields=True):
 
 
 _NOTHING: frozenset[str] = frozenset()
+_NO_SCHEMA = SchemaChoice()
 _produce = msgspec.json.Decoder(_Produce, strict=False)
 
 
@@ -64,14 +65,15 @@ def produce_records(body: bytes, include: frozenset[str]) -> ProduceBody:
     made = produce_body(envelope, records, [record.partition for record in records])
     return ProduceBody(
         _extended(made.records, records, include),
-        _with_references("key", made.key_schema, envelope.key_schema_references),
-        _with_references("value", made.value_schema, envelope.value_schema_references),
+        _chosen("key", made.key_schema, envelope.key_schema_references),
+        _chosen("value", made.value_schema, envelope.value_schema_references),
     )
 
 
-def _with_references(
-    side: str, choice: SchemaChoice, references: list[_Reference] | None
-) -> SchemaChoice:
+def _chosen(side: str, choice: SchemaChoice, references: list[_Reference] | None) -> SchemaChoice:
+    """What one side says about its schema. Raises: Unprocessable, SerializationFailed."""
+    if choice == _NO_SCHEMA and not references:
+        return choice
     if isinstance(choice.schema_id, float):
         raise because(SerializationFailed, f"{side}_schema_id: no schema has a fraction for an id.")
     if choice.text is not None and choice.schema_id is not None:
