@@ -40,6 +40,8 @@ def compact_all(texts: list[bytes]) -> list[bytes]:
 
     Each text is one value, as those of a decoded body are. Raises: ConversionError.
     """
+    if len(texts) == 1:
+        return [compact(texts[0])]
     joined = b"[%b]" % b",".join(texts)
     try:
         found: bytes = msgspec.json.format(joined, indent=-1)

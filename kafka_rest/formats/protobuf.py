@@ -5,6 +5,7 @@ Behind the envelope's header stand the message's place in the schema, as a list 
 bytes. The first message of a schema is written; any is read.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,7 +25,8 @@ from kafka_rest.formats.embedded import (
     bad_request,
 )
 from kafka_rest.formats.protobuf_json import lenient
-from kafka_rest.formats.protobuf_schema import REASON_LENGTH, compiled
+from kafka_rest.formats.protobuf_plain import ReadPlans, WritePlans
+from kafka_rest.formats.protobuf_schema import REASON_LENGTH, CompiledSchema, compiled
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "PROTOBUF"
@@ -67,7 +69,61 @@ def _encoder(schema: Schema) -> Encoder:
         except (*_REFUSALS, msgspec.DecodeError) as error:
             raise ConversionError(str(error)[:REASON_LENGTH]) from error
 
-    return Encoder(encode)
+    return Encoder(encode, encode_all=_plain_encoder(make, header))
+
+
+def _plain_encoder(make: Any, header: bytes) -> Callable[[list[bytes]], list[bytes]] | None:
+    """Writes columns of plain values; None where the type has no plan."""
+    try:
+        plan = WritePlans().of(make.DESCRIPTOR)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    assert plan is not None, "a message that is found outside itself"
+    kind, fill = plan
+    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+
+    def encode_all(texts: list[bytes]) -> list[bytes]:
+        stored = []
+        try:
+            for value in decode(b"[%b]" % b",".join(texts)):
+                message = make()
+                fill(message, value)
+                # Raises where a required field is missing.
+                stored.append(header + message.SerializeToString())
+        except (*_REFUSALS, msgspec.DecodeError) as error:
+            raise ConversionError("not plain") from error
+        return stored
+
+    return encode_all
+
+
+@Compiled
+def _reading(schema: Schema) -> tuple[CompiledSchema, ReadPlans]:
+    if schema.schema_type != SCHEMA_TYPE:
+        raise DecodeError(f"the schema is of type {schema.schema_type}")
+    found = compiled(schema)
+    return found, ReadPlans(found.pool)
+
+
+def _text(data: bytes, reading: Callable[[int], tuple[CompiledSchema, ReadPlans]]) -> bytes:
+    """The JSON text of a stored value; `reading` is asked with its schema's id."""
+    schema_id = envelope.schema_id_of(data, "Protobuf")
+    try:
+        found, plans = reading(schema_id)
+        place, at = _indexes(data)
+        message: Any = found.message(place)()
+        message.ParseFromString(data[at:])
+        try:
+            value = plans.of(message.DESCRIPTOR)(message)
+        except _REFUSALS:
+            value = json_format.MessageToDict(
+                message, always_print_fields_with_no_presence=True, descriptor_pool=found.pool
+            )
+        return msgspec.json.encode(value)
+    except (DecodeError, SchemaError, BrokenMessage, *_REFUSALS) as error:
+        raise DecodeError(
+            f"Error deserializing Protobuf message for id {schema_id}: {str(error)[:REASON_LENGTH]}"
+        ) from error
 
 
 def _indexes(data: bytes) -> tuple[tuple[int, ...], int]:
@@ -118,28 +174,18 @@ class Protobuf:
 
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The JSON text of a stored value. Raises: DecodeError, and what `find_schema` raises."""
-        schema_id = envelope.schema_id_of(data, "Protobuf")
-        schema = find_schema(schema_id)
-        try:
-            if schema.schema_type != SCHEMA_TYPE:
-                raise DecodeError(f"the schema is of type {schema.schema_type}")
-            found = compiled(schema)
-            place, at = _indexes(data)
-            message: Any = found.message(place)()
-            message.ParseFromString(data[at:])
-            value = json_format.MessageToDict(
-                message, always_print_fields_with_no_presence=True, descriptor_pool=found.pool
-            )
-            return msgspec.json.encode(value)
-        except (DecodeError, SchemaError, BrokenMessage, *_REFUSALS) as error:
-            raise DecodeError(
-                f"Error deserializing Protobuf message for id {schema_id}: "
-                f"{str(error)[:REASON_LENGTH]}"
-            ) from error
+        return _text(data, lambda schema_id: _reading(find_schema(schema_id)))
 
     def decode_all(self, column: list[bytes], find_schema: FindSchema) -> list[bytes]:
         """The JSON texts of many stored values. Raises: as `decode`."""
-        return [self.decode(data, find_schema) for data in column]
+        known: dict[int, tuple[CompiledSchema, ReadPlans]] = {}
+
+        def reading(schema_id: int) -> tuple[CompiledSchema, ReadPlans]:
+            if schema_id not in known:
+                known[schema_id] = _reading(find_schema(schema_id))
+            return known[schema_id]
+
+        return [_text(data, reading) for data in column]
 
     def refusal(self, side: str, index: int, error: ConversionError) -> RestError:
         """The error of a request whose record does not fit its schema."""
