@@ -42,7 +42,7 @@ contract: install ## Run the contract tests on the embedded broker
 integration: install ## Run the integration tests on the embedded broker
 	@scripts/test embedded tests/integration
 
-bench: install ## Measure throughput, latency, memory and start-up on a real Kafka
+bench: install ## Measure speed and memory on a real Kafka (BENCH="--help" lists the options)
 	@$(BIN)/python -m tests.performance.bench $(BENCH)
 
 docs: install ## Write the generated documents again

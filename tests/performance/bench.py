@@ -1,324 +1,217 @@
-"""Measure the proxy on a real Kafka: throughput, CPU, latency, memory, start-up. Prints
-tables, asserts nothing.
+"""Measure the proxy on a real Kafka, beside baselines and other proxies. Asserts nothing.
 
-    make bench [BENCH="--bootstrap HOST:PORT --seconds 3 --rounds 3"]
+    make bench [BENCH="--only 'json, 1 record' --rounds 3 --baseline"]
 
-The load generator, Kafka and the proxy share this machine: compare figures of one run only.
+docs/performance.md says what the figures mean. All that is measured shares this machine: compare
+figures of one run only.
 """
 
 import argparse
-import json
+import os
 import platform
+import re
 import subprocess
-import time
-import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kafka_rest.devstack.children import EmbeddedRegistry
-from tests.performance.load import (
-    Run,
-    cpu_seconds,
-    require_wrk,
-    resident_mb,
-    spread,
-    table,
-    wrk,
+from tests.performance import report
+from tests.performance.cases import Case, Lab, Sample, produce_cases
+from tests.performance.client import Refused
+from tests.performance.load import LEAST_SECONDS, require_wrk
+from tests.performance.plot import write_plot
+from tests.performance.processes import footprint
+from tests.performance.servers import (
+    OURS,
+    SETTINGS,
+    THREADS,
+    WORKERS,
+    Kind,
+    Server,
+    baselines,
+    parse_against,
+    proxy_server,
+    ready_seconds,
+    with_pids,
 )
+from tests.performance.waits import wait_cases
 from tests.stack import Proxy, Stack
 
 ROOT = Path(__file__).parents[2]
-WARM_UP_SECONDS = 1.0
-LATENCIES = 100
-CONSUMERS = 50
-FORMATS = ("binary", "json", "avro", "jsonschema", "protobuf")
-POLLERS = 20
-USER = {
-    "type": "record",
-    "name": "User",
-    "fields": [
-        {"name": "name", "type": "string"},
-        {"name": "age", "type": "int"},
-        {"name": "mail", "type": ["null", "string"]},
-    ],
-}
-VALUES: dict[str, Any] = {
-    "binary": "eyJuYW1lIjoidGVzdFVzZXIiLCJhZ2UiOjQyLCJtYWlsIjoidXNlckBleGFtcGxlLm9yZyJ9",
-    "json": {"name": "testUser", "age": 42, "mail": "user@example.org"},
-    "avro": {"name": "testUser", "age": 42, "mail": {"string": "user@example.org"}},
-}
-VALUES |= dict.fromkeys(("jsonschema", "protobuf"), VALUES["json"])
-SCHEMAS = {
-    "avro": json.dumps(USER),
-    "jsonschema": json.dumps(
-        {
-            "type": "object",
-            "properties": {
-                "name": {"type": "string"},
-                "age": {"type": "integer"},
-                "mail": {"type": "string"},
-            },
-            "required": ["name", "age"],
-        }
-    ),
-    "protobuf": 'syntax = "proto3"; message User { string name = 1; int32 age = 2; '
-    "string mail = 3; }",
-}
+MEMORY_CONSUMERS = 50
+KAFKA_VERSION = os.environ.get("KAFKA_VERSION", "4.1.1")
+
+
+def main() -> None:
+    """Run the cases, print the tables, write the files."""
+    options = parse_options(sys.argv[1:])
+    require_wrk()
+    results: report.Results = {name: {} for name in report.TABLES}
+    with ExitStack() as running:
+        stack = running.enter_context(kafka_stack(options))
+        settings = SETTINGS | dict(pair.split("=", 1) for pair in options.set)
+        # A proxy that is started alone first is measured before anything has filled the caches.
+        measure_start(options, stack, results)
+        proxy = running.enter_context(Proxy(stack, settings, WORKERS, THREADS))
+        servers = [proxy_server(proxy), *options.against]
+        if options.baseline:
+            servers += running.enter_context(baselines())
+        lab = Lab(stack, options.seconds, options.warm_up)
+        measure_all(options, lab, servers, results)
+    document = {
+        "machine": machine(options.kafka_version),
+        "options": {"seconds": options.seconds, "rounds": options.rounds}
+        | {"warm_up": options.warm_up, "set": options.set},
+        "servers": [server.name for server in servers],
+        "results": results,
+    }
+    print(report.render(document))
+    report.write(document, options.json, options.markdown)
+    if options.plot:
+        write_plot(document, Path(options.plot))
+
+
+def parse_options(words: Sequence[str]) -> argparse.Namespace:
+    """The command line; ends the process with a sentence where it cannot be followed."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    add = parser.add_argument
+    add("--bootstrap", default="", help="a Kafka that runs already; default: one of its own")
+    add("--registry", default="", help="a schema registry that runs already")
+    add("--kafka-version", default="", help="what the report calls the Kafka of --bootstrap")
+    add("--seconds", type=float, default=3.0, help="length of one run")
+    add("--warm-up", type=float, default=1.0, help="seconds before the first run of each case")
+    add("--rounds", type=int, default=3, help="runs of each case")
+    add("--only", type=re.compile, default=re.compile(""), help="cases whose name has this pattern")
+    add("--against", type=parse_against, action="append", default=[], metavar="[NAME=]URL[=PID]")
+    add("--against-pid", type=int, action="append", default=[], help="its process, in order")
+    add("--baseline", action="store_true", help="an empty view, an echo and a bare producer too")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the proxy")
+    add("--json", default=".cache/bench.json", help="where all runs go")
+    add("--markdown", default="", help="a page to write the tables into")
+    add("--plot", default="", help="an SVG file of requests/s over connections")
+    options = parser.parse_args(words)
+    if options.against and not options.bootstrap:
+        parser.error("--against needs the --bootstrap that the other proxy uses")
+    if options.rounds < 1 or min(options.seconds, options.warm_up) < LEAST_SECONDS:
+        parser.error("--rounds, --seconds and --warm-up are 1 at least")
+    try:
+        options.against = with_pids(options.against, options.against_pid)
+    except ValueError as error:
+        parser.error(str(error))
+    options.kafka_version = options.kafka_version or ("" if options.bootstrap else KAFKA_VERSION)
+    return options
 
 
 @contextmanager
-def kafka(bootstrap: str) -> Iterator[str]:
-    """The Kafka named, or one of our own."""
-    if bootstrap:
-        yield bootstrap
-        return
-    script = str(ROOT / "scripts/kafka")
-    started = subprocess.run(
-        [script, "start", "--name", "bench"], check=True, stdout=subprocess.PIPE, text=True
+def kafka_stack(options: argparse.Namespace) -> Iterator[Stack]:
+    """The Kafka and the registry named, or our own."""
+    with ExitStack() as running:
+        bootstrap = options.bootstrap or running.enter_context(own_kafka())
+        registry = options.registry or running.enter_context(EmbeddedRegistry()).url
+        yield Stack(bootstrap, registry)
+
+
+@contextmanager
+def own_kafka() -> Iterator[str]:
+    """A Kafka of our own."""
+    script, environ = str(ROOT / "scripts/kafka"), os.environ | {"KAFKA_VERSION": KAFKA_VERSION}
+    begun = subprocess.run(
+        [script, "start", "--name", "bench"], env=environ, stdout=subprocess.PIPE, text=True
     )
+    if begun.returncode:
+        sys.exit("No Kafka: see above, or name one that runs with --bootstrap HOST:PORT.")
     try:
-        yield started.stdout.strip()
+        yield begun.stdout.strip()
     finally:
         subprocess.run([script, "stop", "--name", "bench"], check=False)
 
 
-class Bench:
-    """The runs against one proxy."""
-
-    def __init__(self, proxy: Proxy, seconds: float, rounds: int) -> None:
-        self.proxy, self.seconds, self.rounds = proxy, seconds, rounds
-        self.results: dict[str, Any] = {}
-
-    def produce(self, name: str, format_name: str, records: int, connections: int) -> list[str]:
-        """One row: a case run `rounds` times after a warm-up."""
-        topic = self.proxy.stack.create_topic(partitions=3)
-        body: dict[str, Any] = {"records": [{"value": VALUES[format_name]}] * records}
-        if format_name in SCHEMAS:
-            first = {**body, "value_schema": SCHEMAS[format_name]}
-            made = self.proxy.v2("POST", f"/topics/{topic}", first, format_name)
-            body["value_schema_id"] = made.json["value_schema_id"]
-        runs = self._wrk(f"/topics/{topic}", connections, body, format_name)
-        self.results[name] = [vars(run) for run in runs]
-        return [
-            name,
-            spread([run.per_second for run in runs]),
-            spread([run.per_second * records for run in runs]),
-            spread([run.cpu_us for run in runs]),
-            spread([run.cpu_us / records for run in runs], 1),
-            spread([run.p50_ms for run in runs], 2),
-            spread([run.p99_ms for run in runs], 2),
-            str(sum(run.failed for run in runs)),
-        ]
-
-    def _wrk(
-        self, path: str, connections: int, body: Any = None, format_name: str = "binary"
-    ) -> list[Run]:
-        text = None if body is None else json.dumps(body)
-        headers = {"Content-Type": f"application/vnd.kafka.{format_name}.v2+json"} if body else {}
-        pid, url = self.proxy.process.pid, self.proxy.url + path
-        wrk(pid, url, connections, WARM_UP_SECONDS, text, headers)
-        return [wrk(pid, url, connections, self.seconds, text, headers) for _ in range(self.rounds)]
-
-    def get(self, name: str, path: str, connections: int) -> list[str]:
-        """One row of a GET."""
-        runs = self._wrk(path, connections)
-        self.results[name] = [vars(run) for run in runs]
-        return [
-            name,
-            spread([run.per_second for run in runs]),
-            spread([run.cpu_us for run in runs]),
-            spread([run.p50_ms for run in runs], 2),
-            spread([run.p99_ms for run in runs], 2),
-        ]
-
-    def read(self, format_name: str, consumers: int, megabytes: int = 16) -> list[str]:
-        """Consumers read a partition each in answers of about 1 MB, side by side."""
-        topic = self.proxy.stack.create_topic(partitions=consumers)
-        body = {"records": [{"value": VALUES[format_name]}] * 1000}
-        if format_name in SCHEMAS:
-            body["value_schema"] = SCHEMAS[format_name]
-        for number in range(megabytes * 10):
-            path = f"/topics/{topic}/partitions/{number % consumers}"
-            assert self.proxy.v2("POST", path, body, format_name).status == 200
-        readers = [self._reader(topic, number, format_name) for number in range(consumers)]
-        before, started = cpu_seconds(self.proxy.process.pid), time.monotonic()
-        with ThreadPoolExecutor(consumers) as pool:
-            ended = list(pool.map(lambda path: self._drain(path, format_name), readers))
-        spent = cpu_seconds(self.proxy.process.pid) - before
-        count = sum(found for found, _ in ended)
-        rate = count / (max(moment for _, moment in ended) - started)
-        name = f"read {format_name}, {consumers} consumers"
-        self.results[name] = {"records_per_second": rate, "cpu_seconds": spent}
-        return [name, f"{count:,}", f"{rate:,.0f}", f"{spent / count * 1e6:.1f}"]
-
-    def _reader(self, topic: str, partition: int, format_name: str) -> str:
-        consumer = self.proxy.create_v2(format=format_name)
-        body = {"partitions": [{"topic": topic, "partition": partition}]}
-        assert self.proxy.v2("POST", f"{consumer}/assignments", body).status == 204
-        return f"{consumer}/records?max_bytes=1000000&timeout=500"
-
-    def _drain(self, path: str, format_name: str) -> tuple[int, float]:
-        """How many records came, and when the last did."""
-        count, last = 0, time.monotonic()
-        while True:
-            answer = self.proxy.v2("GET", path, fmt=format_name)
-            assert answer.status == 200, answer
-            found = answer.body.count(b'"offset":')
-            if not found:
-                return count, last
-            count, last = count + found, time.monotonic()
-
-    def beside_polls(self) -> list[list[str]]:
-        """A lone produce and the creation of a consumer, alone and beside waiting reads."""
-        topic = self.proxy.stack.create_topic()
-        rows = [["alone", *self._lone_requests(topic)]]
-        waiting = [
-            self._reader(topic, 0, "json").replace("timeout=500", "timeout=20000")
-            for _ in range(POLLERS)
-        ]
-        other = self.proxy.stack.create_topic()
-        with ThreadPoolExecutor(POLLERS) as pool:
-            for path in waiting:
-                # The topic's records are read at once, then there is nothing but waiting.
-                while self.proxy.v2("GET", path.replace("20000", "300"), fmt="json").json:
-                    pass
-            polls = [pool.submit(self.proxy.v2, "GET", path, None, "json") for path in waiting]
-            time.sleep(1)
-            rows.append([f"beside {POLLERS} long polls", *self._lone_requests(other)])
-            self.proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": 1}]}, "json")
-            assert all(poll.result().status == 200 for poll in polls)
-        return rows
-
-    def _lone_requests(self, topic: str) -> list[str]:
-        produced, made = [], []
-        for _ in range(LATENCIES):
-            started = time.perf_counter()
-            self.proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": 1}]}, "json")
-            produced.append((time.perf_counter() - started) * 1000)
-        for _ in range(20):
-            started = time.perf_counter()
-            consumer = self.proxy.create_v2()
-            made.append((time.perf_counter() - started) * 1000)
-            self.proxy.v2("DELETE", consumer)
-        return [spread(produced, 1), spread(made, 1)]
-
-    def latency(self) -> list[str]:
-        """From the answer to a produce call to the answer of the read that brings the record."""
-        topic = self.proxy.stack.create_topic()
-        path = f"{self.proxy.create_consumer()}/topics/{topic}"
-        self.proxy.get(path)
-        after, whole = [], []
-        for _ in range(LATENCIES):
-            started = time.perf_counter()
-            assert self.proxy.produce(topic, [{"value": "YQ=="}]).status == 200
-            acknowledged = time.perf_counter()
-            while not self.proxy.get(path).json:
-                pass
-            after.append((time.perf_counter() - acknowledged) * 1000)
-            whole.append((time.perf_counter() - started) * 1000)
-        self.results["read latency ms"] = after
-        return ["acknowledged produce to answered read, ms", spread(after, 1), spread(whole, 1)]
-
-    def long_poll(self) -> list[str]:
-        """The same for a read that waits already."""
-        topic = self.proxy.stack.create_topic()
-        path = f"{self.proxy.create_consumer()}/topics/{topic}"
-        self.proxy.get(path)
-        waits = []
-        with ThreadPoolExecutor(1) as pool:
-            for _ in range(LATENCIES):
-                waiting = pool.submit(lambda: (self.proxy.get(path).json, time.perf_counter()))
-                time.sleep(0.05)
-                self.proxy.produce(topic, [{"value": "YQ=="}])
-                acknowledged = time.perf_counter()
-                found, answered = waiting.result()
-                if found:
-                    waits.append((answered - acknowledged) * 1000)
-        self.results["long poll ms"] = waits
-        return ["acknowledged produce to answered long poll, ms", spread(waits, 1), ""]
+def machine(kafka_version: str) -> str:
+    """What it was measured on, in a line."""
+    cores = len(os.sched_getaffinity(0))
+    kafka = f"Kafka {kafka_version}" if kafka_version else "a Kafka that ran already"
+    words = (f"{cores} cores", platform.machine(), f"Python {platform.python_version()}", kafka)
+    return ", ".join(words)
 
 
-def start_up(stack: Stack) -> list[float]:
-    """Seconds from the start of the process to its first answer."""
-    found = []
-    for _ in range(3):
-        started = time.monotonic()
-        with Proxy(stack):
-            found.append(time.monotonic() - started)
+def measure_all(
+    options: argparse.Namespace, lab: Lab, servers: Sequence[Server], results: report.Results
+) -> None:
+    """Every case that was asked for, memory around them."""
+    with_memory = bool(options.only.search("memory"))
+    if with_memory:
+        note_memory("fresh", servers, results)
+    for case in (*produce_cases(), *wait_cases()):
+        if options.only.search(case.name):
+            print(case.name, file=sys.stderr, flush=True)
+            results[case.table][case.name] = measure(case, servers, lab, options.rounds)
+    if with_memory:
+        note_memory("after the cases", servers, results)
+        with_consumers(lab.stack, servers, results)
+
+
+def measure(
+    case: Case, servers: Sequence[Server], lab: Lab, rounds: int
+) -> dict[str, dict[str, Any]]:
+    """One case on all servers that it is for, in turn: A, B, A, B, ..."""
+    found: dict[str, dict[str, Any]] = {}
+    with ExitStack() as prepared:
+        runners = {}
+        for server in filter(case.takes, servers):
+            found[server.name] = {"runs": []}
+            try:
+                runners[server.name] = prepared.enter_context(case.start(server, lab))
+            except Refused as refused:
+                found[server.name] = {"refused": str(refused)}
+        for _ in range(rounds):
+            for name, run in list(runners.items()):
+                try:
+                    found[name]["runs"].append(run())
+                except Refused as refused:
+                    found[name] = {"refused": str(refused)}
+                    del runners[name]
     return found
 
 
-def main() -> None:
-    """Run everything and print the tables; JSON of all runs goes to the file named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bootstrap", default="", help="a Kafka that runs already")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
-    parser.add_argument("--json", default=".cache/bench.json", help="where all figures go")
-    parser.add_argument("--set", action="append", default=[], help="a setting of the proxy")
-    options = parser.parse_args()
-    require_wrk()
-    print(f"{platform.machine()}, {platform.platform()}, Python {platform.python_version()}")
-    settings = dict(pair.split("=", 1) for pair in options.set)
-    with kafka(options.bootstrap) as bootstrap, EmbeddedRegistry() as registry:
-        stack = Stack(bootstrap, registry.url)
-        with Proxy(stack, settings, workers=2, threads=64) as proxy:
-            bench = Bench(proxy, options.seconds, options.rounds)
-            measure(bench)
-        ready = start_up(stack)
-        bench.results["start-up s"] = ready
-        print(f"\nStart-up, s: {spread(ready, 2)}")
-    Path(options.json).parent.mkdir(exist_ok=True)
-    Path(options.json).write_text(json.dumps(bench.results, indent=1))
+def measure_start(options: argparse.Namespace, stack: Stack, results: report.Results) -> None:
+    """How soon the proxy answers."""
+    name = "ready after start"
+    if options.only.search(name):
+        runs: list[Sample] = [{"seconds": ready_seconds(stack)} for _ in range(options.rounds)]
+        results["start"][name] = {OURS: {"runs": runs}}
 
 
-def measure(bench: Bench) -> None:
-    """All cases, one table each."""
-    pid = bench.proxy.process.pid
-    fresh = resident_mb(pid)
-    head = [
-        "case",
-        "requests/s",
-        "records/s",
-        "CPU us/request",
-        "CPU us/record",
-        "p50 ms",
-        "p99 ms",
-    ]
-    single = [bench.produce(f"1 json record, {c} connections", "json", 1, c) for c in (1, 16, 64)]
-    many = [
-        bench.produce(f"{n} {name} records, {c} connections", name, n, c)
-        for n, c in ((100, 8), (1000, 4))
-        for name in FORMATS
-    ]
-    table("Produce (min / median / max)", [*head, "failed"], [*single, *many])
-    gets = [bench.get("GET /", "/", 16), bench.get("GET /topics", "/topics", 16)]
-    table("Other requests", ["case", "requests/s", "CPU us/request", "p50 ms", "p99 ms"], gets)
-    reads = [bench.read(name, count) for name in FORMATS for count in (1, 10)]
-    table("Reads, 1 MB answers", ["case", "records", "records/s", "CPU us/record"], reads)
-    latencies = [bench.latency(), bench.long_poll()]
-    table("Latency (min / median / max)", ["case", "after the acknowledgement", "whole"], latencies)
-    table(
-        "Beside long polls, ms (min / median / max)",
-        ["", "produce one record", "create a consumer"],
-        bench.beside_polls(),
-    )
-    loaded = resident_mb(pid)
-    topic = bench.proxy.stack.create_topic()
-    group = f"g{uuid.uuid4().hex[:8]}"
-    for number in range(CONSUMERS):
-        path = bench.proxy.create_consumer(f"{group}-{number}")
-        bench.proxy.get(f"{path}/topics/{topic}")
-    memory = [f"{mb:,.0f}" for mb in (fresh, loaded, resident_mb(pid))]
-    bench.results["memory MB"] = memory
-    table(
-        "Resident memory of all processes, MB (shared pages counted for each)",
-        ["fresh", "after the above", f"with {CONSUMERS} consumers"],
-        [memory],
-    )
+def note_memory(when: str, servers: Sequence[Server], results: report.Results) -> None:
+    """What the processes of each server hold now."""
+    results["memory"][when] = {
+        server.name: {"runs": [asdict(footprint(server.pid))]}
+        for server in servers
+        if server.pid is not None and server.kind is Kind.PROXY
+    }
+
+
+def with_consumers(stack: Stack, servers: Sequence[Server], results: report.Results) -> None:
+    """What they hold with consumers that have read once."""
+    topic = stack.create_topic(name="bench")
+    found: dict[str, dict[str, Any]] = {}
+    for server in servers:
+        if server.pid is None or server.kind is not Kind.PROXY:
+            continue
+        client, made = server.client, []
+        try:
+            for _ in range(MEMORY_CONSUMERS):
+                made.append(client.reader("json", topic, 0))
+                client.read(made[-1], "json", 100)
+            found[server.name] = {"runs": [asdict(footprint(server.pid))]}
+        except Refused as refused:
+            found[server.name] = {"refused": str(refused)}
+        for consumer in made:
+            client.v2("DELETE", consumer)
+    results["memory"][f"with {MEMORY_CONSUMERS} consumers"] = found
 
 
 if __name__ == "__main__":

@@ -1,51 +1,26 @@
-"""What a benchmark needs: a load generator, the CPU and memory of a process tree, a table."""
+"""The load generator wrk: one request over and over, and what it says about the answers."""
 
-import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+from tests.performance.processes import cpu_seconds
 
-
-def require_wrk() -> None:
-    """End with a sentence where the load generator is missing."""
-    if shutil.which("wrk") is None:
-        sys.exit("The load generator wrk is missing (Debian: apt-get install wrk).")
+LEAST_SECONDS = 1.0
+"""wrk takes whole seconds."""
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").iterdir():
-            # A thread may end between the listing and the reading.
-            with suppress(FileNotFoundError):
-                found += map(int, (task / "children").read_text().split())
-    return found
+class Request(NamedTuple):
+    """What is sent; without a body a GET."""
 
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process tree so far."""
-    ticks = 0
-    for member in tree(pid):
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process tree, in MiB; what workers share is counted for each."""
-    pages = sum(int(Path(f"/proc/{m}/statm").read_text().split()[1]) for m in tree(pid))
-    return pages * PAGE_BYTES / 2**20
+    url: str
+    body: str | None = None
+    headers: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -54,64 +29,60 @@ class Run:
 
     requests: int
     seconds: float
-    cpu_seconds: float
     p50_ms: float
     p99_ms: float
     failed: int
+    """Answers that were no success, and connections that broke or timed out."""
+    cpu_seconds: float | None = None
+    """CPU of the server's tree meanwhile; None where its process is not known."""
 
     @property
-    def per_second(self) -> float:
-        return self.requests / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU of the server per request, in microseconds."""
-        return self.cpu_seconds / max(self.requests, 1) * 1e6
+    def taken(self) -> int:
+        """Requests that were answered with a success."""
+        return max(self.requests - self.failed, 0)
 
 
-def wrk(
-    pid: int,
-    url: str,
-    connections: int,
-    seconds: float,
-    body: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Run:
-    """Send the same request over and over; the CPU of the tree of `pid` meanwhile."""
+def require_wrk() -> None:
+    """End with a sentence where the load generator is missing."""
+    if shutil.which("wrk") is None:
+        sys.exit("The load generator wrk is missing (Debian: apt-get install wrk).")
+
+
+def wrk(request: Request, connections: int, seconds: float, pid: int | None = None) -> Run:
+    """Send the same request over and over for so many seconds (rounded to whole ones)."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        if body is not None:
-            script.write(f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n')
-        for name, value in (headers or {}).items():
+        if request.body is not None:
+            script.write(f'wrk.method = "POST"\nwrk.body = [==[{request.body}]==]\n')
+        for name, value in request.headers.items():
             script.write(f'wrk.headers["{name}"] = "{value}"\n')
         script.flush()
-        before = cpu_seconds(pid)
+        before = cpu_seconds(pid) if pid else 0.0
         said = subprocess.run(
             [
-                "wrk",
-                "-t1",
-                f"-c{connections}",
-                f"-d{seconds:.0f}s",
-                "--latency",
-                "-s",
-                script.name,
-                url,
+                *("wrk", "-t1", f"-c{connections}", f"-d{max(seconds, LEAST_SECONDS):.0f}s"),
+                *("--latency", "-s", script.name, request.url),
             ],
             capture_output=True,
             text=True,
             check=True,
             timeout=seconds + 60,
         ).stdout
-        spent = cpu_seconds(pid) - before
+        return parsed(said, cpu_seconds(pid) - before if pid else None)
+
+
+def parsed(said: str, cpu: float | None = None) -> Run:
+    """What wrk has printed, as a run."""
     total = re.search(r"(\d+) requests in ([\d.]+)(\w+)", said)
     assert total, said
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    broken = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     return Run(
         int(total[1]),
         _milliseconds(total[2], total[3]) / 1000,
-        spent,
         _percentile(said, 50),
         _percentile(said, 99),
-        int(refused[1]) if refused else 0,
+        (int(refused[1]) if refused else 0) + (sum(map(int, broken.groups())) if broken else 0),
+        cpu,
     )
 
 
@@ -122,17 +93,3 @@ def _percentile(said: str, percent: int) -> float:
 
 def _milliseconds(number: str, unit: str) -> float:
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[unit]
-
-
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """min / median / max."""
-    middle = statistics.median(values)
-    return " / ".join(f"{value:,.{digits}f}" for value in (min(values), middle, max(values)))
-
-
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a Markdown table."""
-    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
-    sys.stdout.flush()
