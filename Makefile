@@ -5,7 +5,7 @@ BIN := .venv/bin
 LANES ?= unit embedded kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint type unit contract integration bench clean docs
+.PHONY: help install run test check lint type unit contract integration bench soak clean docs
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ integration: install ## Run the integration tests on the embedded broker
 
 bench: install ## Measure speed and memory on a real Kafka (BENCH="--help" lists the options)
 	@$(BIN)/python -m tests.performance.bench $(BENCH)
+
+soak: install ## Ten minutes of mixed load on a real Kafka, and whether anything grows or is lost
+	@$(BIN)/python -m tests.performance.soak $(SOAK)
 
 docs: install ## Write the generated documents again
 	@$(BIN)/kafka-rest settings --markdown > docs/settings.md
