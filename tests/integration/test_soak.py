@@ -8,6 +8,10 @@ from tests.performance.soak import SETTINGS, Outcome, run
 from tests.stack import Proxy, Stack
 
 SECONDS, INTERVAL = 20.0, 5.0
+# Workers keep connections to each other for the next relayed request, as many as there were at a
+# time: those of five clients with consumers, both ends of both directions. A leak of one descriptor
+# for each rude client, mistake or consumer would be more.
+RELAYS = 5 * 2 * 2
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,6 @@ def test_no_acknowledged_record_is_lost(outcome: Outcome) -> None:
 
 def test_threads_and_descriptors_are_given_back(outcome: Outcome) -> None:
     assert outcome.after.threads <= outcome.before.threads
-    assert outcome.after.descriptors <= outcome.before.descriptors
+    assert outcome.after.descriptors <= outcome.before.descriptors + RELAYS
     busiest = max(moment.tree.threads for moment in outcome.moments)
     assert busiest > outcome.before.threads, "no consumer was there: nothing was put to the test"

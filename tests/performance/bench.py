@@ -7,20 +7,22 @@ figures of one run only.
 """
 
 import argparse
+import http.client
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kafka_rest.devstack.children import EmbeddedRegistry
 from tests.performance import report
-from tests.performance.cases import Case, Lab, Sample, produce_cases
+from tests.performance.cases import Case, Lab, Runner, Sample, produce_cases
 from tests.performance.client import Refused
 from tests.performance.load import LEAST_SECONDS, require_wrk
 from tests.performance.plot import write_plot
@@ -43,6 +45,7 @@ from tests.stack import Proxy, Stack
 
 ROOT = Path(__file__).parents[2]
 MEMORY_CONSUMERS = 50
+FAILURES = (Refused, OSError, http.client.HTTPException, subprocess.SubprocessError)
 KAFKA_VERSION = os.environ.get("KAFKA_VERSION", "4.1.1")
 
 
@@ -157,23 +160,36 @@ def measure_all(
 def measure(
     case: Case, servers: Sequence[Server], lab: Lab, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """One case on all servers that it is for, in turn: A, B, A, B, ..."""
+    """One case on all servers that it is for, in turn: A, B, A, B, ...
+
+    A server that fails has no figure of the case, and the others go on.
+    """
     found: dict[str, dict[str, Any]] = {}
-    with ExitStack() as prepared:
-        runners = {}
+    runners: dict[str, Runner] = {}
+    with ExitStack() as all_prepared:
+        prepared = {s.name: all_prepared.enter_context(ExitStack()) for s in servers}
+
+        def attempt(name: str, step: Callable[[], Any]) -> Any:
+            try:
+                return step()
+            except FAILURES as failure:
+                found[name] = {"refused": str(failure) or repr(failure)}
+                return None
+
         for server in filter(case.takes, servers):
             found[server.name] = {"runs": []}
-            try:
-                runners[server.name] = prepared.enter_context(case.start(server, lab))
-            except Refused as refused:
-                found[server.name] = {"refused": str(refused)}
+            start = partial(case.start, server, lab)
+            enter = prepared[server.name].enter_context
+            run = attempt(server.name, lambda enter=enter, start=start: enter(start()))
+            if run is not None:
+                runners[server.name] = run
         for _ in range(rounds):
-            for name, run in list(runners.items()):
-                try:
-                    found[name]["runs"].append(run())
-                except Refused as refused:
-                    found[name] = {"refused": str(refused)}
-                    del runners[name]
+            for name, run in runners.items():
+                if "runs" in found[name]:
+                    sample = attempt(name, run)
+                    found[name].get("runs", []).extend([sample] if sample else [])
+        for name in runners:
+            attempt(name, prepared[name].close)
     return found
 
 
@@ -207,10 +223,11 @@ def with_consumers(stack: Stack, servers: Sequence[Server], results: report.Resu
                 made.append(client.reader("json", topic, 0))
                 client.read(made[-1], "json", 100)
             found[server.name] = {"runs": [asdict(footprint(server.pid))]}
-        except Refused as refused:
-            found[server.name] = {"refused": str(refused)}
-        for consumer in made:
-            client.v2("DELETE", consumer)
+        except FAILURES as failure:
+            found[server.name] = {"refused": str(failure) or repr(failure)}
+        with suppress(*FAILURES):
+            for consumer in made:
+                client.v2("DELETE", consumer)
     results["memory"][f"with {MEMORY_CONSUMERS} consumers"] = found
 
 

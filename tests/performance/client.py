@@ -13,6 +13,10 @@ from tests.stack import Reply
 
 # A connection that has been idle for longer may be closed by the server at any moment.
 IDLE_SECONDS = 1.0
+# A proxy may have as many reads under way as it takes: it is asked again, as a client would.
+BUSY_PAUSE_SECONDS, BUSY_SECONDS = 0.02, 10.0
+TOO_MANY = 429
+REFUSAL_LENGTH = 60
 
 
 class Refused(Exception):
@@ -21,8 +25,8 @@ class Refused(Exception):
     @classmethod
     def by(cls, reply: Reply) -> "Refused":
         """What a reply says."""
-        text = " ".join(reply.body[:80].decode(errors="replace").split()).replace("|", "/")
-        return cls(f"{reply.status} {text}".strip())
+        text = " ".join(reply.body.decode(errors="replace").split()).replace("|", "/")
+        return cls(f"{reply.status} {text[:REFUSAL_LENGTH]}".strip())
 
 
 class Client:
@@ -106,10 +110,18 @@ class Client:
         return consumer
 
     def read(self, consumer: str, format_name: str, timeout_ms: int) -> Reply:
-        """Read up to 1 MB; waits so long for a first record. Raises: Refused."""
+        """Read up to 1 MB; waits so long for a first record, and 10 s while the proxy is too busy.
+
+        Raises: Refused.
+        """
         path = f"{consumer}/records?max_bytes=1000000&timeout={timeout_ms}"
         accept = {"Accept": f"application/vnd.kafka.{format_name}.v2+json"}
-        reply = self.request("GET", path, headers=accept)
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            reply = self.request("GET", path, headers=accept)
+            if reply.status != TOO_MANY or time.monotonic() > end:
+                break
+            time.sleep(BUSY_PAUSE_SECONDS)
         if reply.status != 200:
             raise Refused.by(reply)
         return reply

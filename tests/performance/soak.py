@@ -18,7 +18,8 @@ from tests.performance.cases import percentiles
 from tests.performance.client import Client
 from tests.performance.processes import Footprint, footprint
 from tests.performance.soak_book import EXAMPLES, Book
-from tests.performance.soak_clients import REQUEST_MAX_BYTES, at_work
+from tests.performance.soak_clients import at_work
+from tests.performance.soak_rude import REQUEST_MAX_BYTES
 from tests.performance.trend import in_words
 from tests.stack import Proxy
 

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.stack import Reply, Stack
 
+OK = range(200, 300)
 EXAMPLES = 10
 READ_BACK_SECONDS = 120.0
 

@@ -1,22 +1,21 @@
-"""The clients of a soak: producers, consumers, and those that do everything wrong. Each keeps its
-pace, so that the load is bounded and the same in every minute.
+"""The clients of a soak that mean well. Each keeps its pace, so that the load is bounded and the
+same in every minute.
 """
 
 import base64
 import itertools
 import json
 import random
-import socket
-import struct
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from tests.performance.client import Client, Refused, produce_type
-from tests.performance.soak_book import Book, Ledger, avro_sequence, json_sequence
+from tests.performance.client import Client, Refused
+from tests.performance.soak_book import OK, Book, Ledger, avro_sequence, json_sequence
+from tests.performance.soak_rude import Mistakes, Rude
 from tests.stack import Reply, Stack
 
 FORMATS = ("json", "binary", "avro")
@@ -25,8 +24,6 @@ RECORDS_MAX = 20
 READS = 4
 IDLE_CONSUMERS = 6
 PATIENCE_SECONDS = 30.0
-REQUEST_MAX_BYTES = 1_000_000
-OK, CLIENT_ERROR = range(200, 300), range(400, 500)
 FILLING = "x" * 60
 SCHEMA = json.dumps(
     {
@@ -35,8 +32,6 @@ SCHEMA = json.dumps(
         "fields": [{"name": "number", "type": "long"}, {"name": "text", "type": "string"}],
     }
 )
-
-Step = Callable[[], None]
 
 
 class Producer:
@@ -92,8 +87,10 @@ class ConsumerLives:
         self._format, self._topic = name, topic
 
     def step(self) -> None:
-        """One life, in a group of its own."""
-        reset = "smallest" if self._version == "v1" else "earliest"
+        """One life, in a group of its own. It reads what comes from now on: the topics grow, and
+        reading them whole would be more work in every minute.
+        """
+        reset = "largest" if self._version == "v1" else "latest"
         options = {"format": self._format, "auto.offset.reset": reset}
         made = self._call("create", "POST", f"/consumers/soak-{uuid.uuid4().hex[:12]}", options)
         if made is None:
@@ -166,98 +163,10 @@ class Lookups:
         self._book.note("look up", OK, lambda: self._client.request("GET", path))
 
 
-class Mistakes:
-    """Requests that are wrong, each in another way; every one is to be answered with a 4xx."""
-
-    pause = 0.1
-
-    def __init__(self, client: Client, book: Book, topic: str) -> None:
-        self._client, self._book = client, book
-        json_v2, plain = (
-            produce_type("v2", "json"),
-            {"Content-Type": "application/vnd.kafka.v2+json"},
-        )
-        to_topic = f"/topics/{topic}"
-        self._requests: Iterator[tuple[str, str, Any, Mapping[str, str]]] = itertools.cycle(
-            [
-                ("POST", to_topic, b'{"records": [{"value": ', json_v2),
-                ("POST", to_topic, b"\xff\xfe\x00", json_v2),
-                ("POST", to_topic, {"records": 5}, json_v2),
-                ("POST", to_topic, {"records": [{"value": 1, "partition": "x"}]}, json_v2),
-                (
-                    "POST",
-                    to_topic,
-                    {"records": [{"value": "no base64!"}]},
-                    produce_type("v2", "binary"),
-                ),
-                ("POST", to_topic, {"records": [{"value": 1}]}, {"Content-Type": "text/plain"}),
-                (
-                    "POST",
-                    to_topic,
-                    {"records": [{"value": {}}], "value_schema": "{"},
-                    produce_type("v1", "avro"),
-                ),
-                ("GET", "/no/such/path", None, {}),
-                ("GET", "/topics/no-such-topic", None, {}),
-                ("DELETE", to_topic, None, {}),
-                ("POST", "/consumers/soak", {"format": 7}, plain),
-                ("GET", "/consumers/soak/instances/none/records", None, {}),
-                ("DELETE", "/consumers/soak/instances/none", None, plain),
-            ]
-        )
-
-    def step(self) -> None:
-        """One wrong request."""
-        method, path, body, headers = next(self._requests)
-        self._book.note(
-            "mistake", CLIENT_ERROR, lambda: self._client.request(method, path, body, headers)
-        )
-
-
-class Rude:
-    """Clients that announce too much, and clients that leave in the middle of a body."""
-
-    pause = 0.2
-
-    def __init__(self, client: Client, book: Book, topic: str) -> None:
-        parts = urlsplit(client.url)
-        self._address, self._book = (str(parts.hostname), parts.port or 80), book
-        self._topic = topic
-        self._ways = itertools.cycle([self._too_large, self._leave, self._leave_abruptly])
-
-    def step(self) -> None:
-        """One such client."""
-        next(self._ways)()
-
-    def _too_large(self) -> None:
-        self._book.note("too large", range(413, 414), self._announce)
-
-    def _announce(self) -> Reply:
-        with closing(self._begun(REQUEST_MAX_BYTES + 1)) as connection:
-            status = connection.recv(65_536).split(b" ", 2)
-            return Reply(int(status[1]) if len(status) > 2 else 0, {}, b" ".join(status))
-
-    def _leave(self) -> None:
-        with suppress(OSError):
-            self._begun(1000).close()
-
-    def _leave_abruptly(self) -> None:
-        with suppress(OSError), closing(self._begun(1000)) as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def _begun(self, length: int) -> socket.socket:
-        """A connection that has sent the head of a request and the start of its body."""
-        connection = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
-        head = f"POST /topics/{self._topic} HTTP/1.1\r\nHost: soak\r\nContent-Length: {length}\r\n"
-        kind = "Content-Type: application/vnd.kafka.json.v2+json\r\n\r\n"
-        connection.sendall(f'{head}{kind}{{"records": [{{"val'.encode())
-        return connection
-
-
 @contextmanager
 def at_work(client: Client, book: Book, stack: Stack) -> Iterator[None]:
-    """All clients at work, each on a thread and with topics of this time; they end their step
-    before this returns.
+    """All clients at work, each on a thread, with topics made for this time; what they have begun
+    is ended when this returns.
     """
     producers = {
         (version, name): Producer(client, book, stack, version, name)
@@ -272,20 +181,8 @@ def at_work(client: Client, book: Book, stack: Stack) -> Iterator[None]:
     idle = IdleConsumers(client, book, topic)
     others = [kind(client, book, topic) for kind in (Lookups, Mistakes, Rude)]
     ending = threading.Event()
-
-    def work(step: Step, pause: float) -> None:
-        while True:
-            try:
-                step()
-            except Exception as error:
-                # A client that ended unseen would make the load smaller and the verdict better.
-                book.fault(f"{step}: {error!r}")
-            if ending.wait(pause):
-                client.close()
-                return
-
     threads = [
-        threading.Thread(target=work, args=(one.step, one.pause), daemon=True)
+        threading.Thread(target=_work, args=(one, client, book, ending), daemon=True)
         for one in (*producers.values(), *lives, idle, *others)
     ]
     for thread in threads:
@@ -298,3 +195,21 @@ def at_work(client: Client, book: Book, stack: Stack) -> Iterator[None]:
             thread.join(4 * PATIENCE_SECONDS)
         idle.end()
         client.close()
+
+
+class _Paced(Protocol):
+    pause: float
+
+    def step(self) -> None: ...
+
+
+def _work(one: _Paced, client: Client, book: Book, ending: threading.Event) -> None:
+    while True:
+        try:
+            one.step()
+        except Exception as error:
+            # A client that ended unseen would make the load smaller and the verdict better.
+            book.fault(f"{type(one).__name__}: {error!r}")
+        if ending.wait(one.pause):
+            client.close()
+            return

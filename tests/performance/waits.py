@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.performance.cases import Case, Lab, Runner, Sample, percentiles, produce_body
-from tests.performance.client import Client, record_count
+from tests.performance.client import Client, Refused, record_count
 from tests.performance.processes import cpu_seconds
 from tests.performance.servers import Kind, Server
 
@@ -58,7 +58,9 @@ class Read:
             body = body or produce_body(client, "v2", self.format_name, topic, BATCH, partition=0)
             body["records"] = [body["records"][0] | {"partition": number % self.consumers}] * BATCH
             if number:
-                assert client.produce("v2", self.format_name, topic, body).status == 200
+                filled = client.produce("v2", self.format_name, topic, body)
+                if filled.status != 200:
+                    raise Refused.by(filled)
         return topic
 
     def _run(self, server: Server, topic: str) -> Sample:
@@ -128,7 +130,7 @@ class Latency:
 
 def lone_produces(client: Client, topic: str, _consumer: str) -> list[float]:
     """Produce calls of one record."""
-    return [_timed(lambda: client.produce("v2", "json", topic, ONE)) for _ in range(LATENCIES)]
+    return [_timed(lambda: produce_one(client, topic)) for _ in range(LATENCIES)]
 
 
 def creations(client: Client, _topic: str, _consumer: str) -> list[float]:
@@ -147,7 +149,7 @@ def answered_reads(client: Client, topic: str, consumer: str) -> list[float]:
     read_until(client, consumer, empty=True)
     found = []
     for _ in range(LATENCIES):
-        assert client.produce("v2", "json", topic, ONE).status == 200
+        produce_one(client, topic)
         acknowledged = time.perf_counter()
         read_until(client, consumer)
         found.append((time.perf_counter() - acknowledged) * 1000)
@@ -162,7 +164,7 @@ def answered_polls(client: Client, topic: str, consumer: str) -> list[float]:
         for _ in range(LATENCIES):
             poll = pool.submit(lambda: (read_until(client, consumer), time.perf_counter())[1])
             time.sleep(SETTLE_SECONDS)
-            assert client.produce("v2", "json", topic, ONE).status == 200
+            produce_one(client, topic)
             acknowledged = time.perf_counter()
             # The read may be answered before the produce call is.
             found.append(max(poll.result() - acknowledged, 0.0) * 1000)
@@ -171,12 +173,19 @@ def answered_polls(client: Client, topic: str, consumer: str) -> list[float]:
 
 
 def read_until(client: Client, consumer: str, empty: bool = False) -> None:
-    """Read until records come; or, if asked, until none come any more."""
+    """Read until records come; or, if asked, until none come any more. Raises: Refused."""
     wait_ms = READ_WAIT_MS if empty else POLL_WAIT_MS
     for _ in range(IDLE_READS):
         if bool(record_count(client.read(consumer, "json", wait_ms))) is not empty:
             return
-    raise AssertionError("the record did not come")
+    raise Refused("records came without end" if empty else "the record did not come")
+
+
+def produce_one(client: Client, topic: str) -> None:
+    """Produce a record. Raises: Refused."""
+    reply = client.produce("v2", "json", topic, ONE)
+    if reply.status != 200:
+        raise Refused.by(reply)
 
 
 @contextmanager

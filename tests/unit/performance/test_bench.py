@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -18,8 +18,9 @@ class Recorded:
 
     name, table = "case", "other"
 
-    def __init__(self, refuses_start: str = "", refuses_run: str = "") -> None:
+    def __init__(self, refuses_start: str = "", refuses_run: str = "", fails_end: str = "") -> None:
         self.refuses_start, self.refuses_run = refuses_start, refuses_run
+        self.fails_end = fails_end
         self.steps: list[str] = []
 
     def takes(self, server: Server) -> bool:
@@ -31,6 +32,8 @@ class Recorded:
             raise Refused.by(Reply(415, {}, b"no |\n such type"))
         yield lambda: self.run(server)
         self.steps.append(f"end {server.name}")
+        if server.name == self.fails_end:
+            raise ConnectionResetError("gone")
 
     def run(self, server: Server) -> Sample:
         if server.name == self.refuses_run:
@@ -39,10 +42,24 @@ class Recorded:
         return {"p50_ms": float(len(self.steps))}
 
 
+class Broken:
+    """A case whose run is a mistake of ours."""
+
+    def __init__(self, case: Recorded) -> None:
+        self.name, self.table, self.takes = case.name, case.table, case.takes
+        self._case = case
+
+    @contextmanager
+    def start(self, server: Server, lab: Lab) -> Iterator[Runner]:
+        with ExitStack() as stack:
+            stack.callback(self._case.steps.append, f"end {server.name}")
+            yield lambda: {"p50_ms": 1 / 0}
+
+
 def test_servers_take_turns_and_are_left_tidy() -> None:
     case = Recorded()
     found = measure(case, [A, Server("none", ""), B], LAB, 2)
-    assert case.steps == ["a", "b", "a", "b", "end b", "end a"]
+    assert case.steps == ["a", "b", "a", "b", "end a", "end b"]
     assert found == {
         "a": {"runs": [{"p50_ms": 1.0}, {"p50_ms": 3.0}]},
         "b": {"runs": [{"p50_ms": 2.0}, {"p50_ms": 4.0}]},
@@ -59,7 +76,20 @@ def test_a_refusal_between_the_runs_leaves_no_figure() -> None:
     case = Recorded(refuses_run="b")
     found = measure(case, [A, B], LAB, 2)
     assert found["b"] == {"refused": "503"}
-    assert case.steps == ["a", "a", "end b", "end a"]
+    assert case.steps == ["a", "a", "end a", "end b"]
+
+
+def test_what_breaks_at_the_end_leaves_no_figure_either() -> None:
+    found = measure(Recorded(fails_end="a"), [A, B], LAB, 1)
+    assert found["a"] == {"refused": "gone"}
+    assert len(found["b"]["runs"]) == 1
+
+
+def test_what_is_no_failure_of_a_server_is_raised_when_all_is_tidy() -> None:
+    case = Recorded()
+    with pytest.raises(ZeroDivisionError):
+        measure(Broken(case), [A], LAB, 1)
+    assert case.steps == ["end a"]
 
 
 @pytest.mark.parametrize(
