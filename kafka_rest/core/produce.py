@@ -30,6 +30,9 @@ from kafka_rest.records import (
     SchemaReference,
 )
 
+COSTLY_BYTES = 1 << 14
+"""So much of a costly format is encoded by a caller that may not block: some milliseconds."""
+
 
 class JsonRecords(NamedTuple):
     """The records of a request, a column each: JSON texts, None for null or an absent member.
@@ -111,8 +114,8 @@ def produce(
         _check_path_partition(clients, request, deadline)
     key_id, key_encoder = _encoder(clients, request, key, deadline)
     value_id, value_encoder = _encoder(clients, request, value, deadline)
-    keys = _encoded(request, key, key_encoder, request.records.keys)
-    values = _encoded(request, value, value_encoder, request.records.values)
+    keys = _encoded(request, key, key_encoder, request.records.keys, deadline)
+    values = _encoded(request, value, value_encoder, request.records.values, deadline)
     records = _records(keys, values, request.records)
     blocking = deadline.sooner(clients.limits.block_seconds)
     count = clients.metadata.ensure_topic(request.topic, blocking)
@@ -209,7 +212,11 @@ def _subject(clients: ClientRegistry, request: ProduceRequest, side: _Side, sche
 
 
 def _encoded(
-    request: ProduceRequest, side: _Side, encoder: Encoder | None, texts: list[bytes | None]
+    request: ProduceRequest,
+    side: _Side,
+    encoder: Encoder | None,
+    texts: list[bytes | None],
+    deadline: Deadline,
 ) -> list[bytes | None]:
     """One side of all records as Kafka stores it.
 
@@ -220,6 +227,9 @@ def _encoded(
     encode, nullable = encoder.encode, encoder.nullable or request.tombstones
     if nullable and texts.count(None) == len(texts):
         return texts
+    if encoder.costly and sum(map(len, filter(None, texts))) > COSTLY_BYTES:
+        # Others wait for a caller that may not block.
+        deadline.require_blocking()
     if encoder.encode_all is not None and None not in texts:
         with suppress(ConversionError):
             # One call for all; which of them it refused is found out below.

@@ -17,6 +17,7 @@ class Encoder(NamedTuple):
 
     `encode` takes the JSON text of a value that is not null and returns what Kafka stores.
     `encode_all`, where there is one, takes many; it raises without saying which was refused.
+    `costly` where a value can take far longer than reading its text does.
     `nullable` is False where a null cannot pass through the schema; `null_error` then says why.
     """
 
@@ -24,6 +25,7 @@ class Encoder(NamedTuple):
     nullable: bool = True
     null_error: str = ""
     encode_all: Callable[[list[bytes]], list[bytes]] | None = None
+    costly: bool = False
 
 
 class ConversionError(ValueError):

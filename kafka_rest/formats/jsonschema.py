@@ -210,13 +210,13 @@ def _encoder(schema: Schema) -> Encoder:
         return header + compact(text)
 
     if check_all is None:
-        return Encoder(encode)
+        return Encoder(encode, costly=True)
 
     def encode_all(texts: list[bytes]) -> list[bytes]:
         check_all(texts)
         return [header + text for text in compact_all(texts)]
 
-    return Encoder(encode, encode_all=encode_all)
+    return Encoder(encode, encode_all=encode_all, costly=True)
 
 
 def _column_checker(validator: Validator | None) -> Callable[[list[bytes]], None] | None:

@@ -69,7 +69,7 @@ def _encoder(schema: Schema) -> Encoder:
         except (*_REFUSALS, msgspec.DecodeError) as error:
             raise ConversionError(str(error)[:REASON_LENGTH]) from error
 
-    return Encoder(encode, encode_all=_plain_encoder(make, header))
+    return Encoder(encode, encode_all=_plain_encoder(make, header), costly=True)
 
 
 def _plain_encoder(make: Any, header: bytes) -> Callable[[list[bytes]], list[bytes]] | None:

@@ -77,7 +77,9 @@ class WritePlans:
             for letter, name in zip("fg", given, strict=False):
                 place = f"{letter}{field.number}"
                 names[place] = name
-                members.append((place, kind | None | UnsetType, UNSET))
+                # A null is no value, except for a type of Google's that has one for it.
+                nullable = kind if kind is _NOT_PLAIN else kind | None
+                members.append((place, nullable | UnsetType, UNSET))
                 places.append((place, field.name, put))
             if len(given) > 1:
                 twice.append((f"f{field.number}", f"g{field.number}"))

@@ -115,6 +115,7 @@ _VALUES = st.recursive(
 @example(SCALARS, {"twoWords": "a", "two_words": "b"})
 @example(SCALARS, {"twoWords": None, "two_words": "b"})
 @example(SCALARS, {"f": 3.4028234663852886e38})
+@example(KNOWN_TYPES, {"v": None})
 @example(PROTO2, {"i": 1})
 def test_what_is_written_at_once_is_as_alone(text: str, value: Any) -> None:
     sent = [json.dumps(value).encode()]
