@@ -42,9 +42,15 @@ _TYPES: dict[int, Any] = {
 _NOT_PLAIN = Annotated[str, Meta(min_length=1, max_length=0)]
 
 
-def _of_google(descriptor: Descriptor) -> bool:
+def _of_google(descriptor: Any) -> bool:
     """True for the types that JSON has a form of its own for."""
     return bool(descriptor.file.package == "google.protobuf")
+
+
+def _has_null(field: FieldDescriptor) -> bool:
+    """True where a null is a value, not the lack of one."""
+    inner = field.message_type or field.enum_type
+    return inner is not None and _of_google(inner)
 
 
 class WritePlans:
@@ -77,8 +83,7 @@ class WritePlans:
             for letter, name in zip("fg", given, strict=False):
                 place = f"{letter}{field.number}"
                 names[place] = name
-                # A null is no value, except for a type of Google's that has one for it.
-                nullable = kind if kind is _NOT_PLAIN else kind | None
+                nullable = kind if _has_null(field) else kind | None
                 members.append((place, nullable | UnsetType, UNSET))
                 places.append((place, field.name, put))
             if len(given) > 1:
