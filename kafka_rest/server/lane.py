@@ -51,12 +51,14 @@ _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\nContent-Length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
 # Fields that no view looks at; gunicorn takes any value of this form alike.
 _VARYING = re.compile(
-    rb"\r\n(Traceparent|Tracestate|X-Request-ID|X-Correlation-ID): ?[!-~]{1,200}(?=\r\n)",
+    rb"\r\n(?:Traceparent|Tracestate|X-Request-ID|X-Correlation-ID): ?[!-~]{1,200}(?=\r\n)",
     re.IGNORECASE,
 )
 _VARYING_NAMES = frozenset(
     {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"}
 )
+Key = tuple[bytes, bool]
+"""A head without its length and trace ids, and whether it had a length."""
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
 
 
@@ -109,10 +111,10 @@ class Seat:
 class Ticket:
     """A request that the lane can keep; the `Keeper` in its environ."""
 
-    __slots__ = ("_head", "_lane", "known", "parked")
+    __slots__ = ("_key", "_lane", "known", "parked")
 
-    def __init__(self, lane: "Lane", head: bytes) -> None:
-        self._lane, self._head = lane, head
+    def __init__(self, lane: "Lane", key: Key) -> None:
+        self._lane, self._key = lane, key
         self.parked: Parked | None = None
         self.known: Known | None = None
 
@@ -124,7 +126,7 @@ class Ticket:
             if isinstance(value, str) and name not in _VARYING_NAMES
         }
         self.parked, self.known = parked, Known(again, texts)
-        self._lane.remember(self._head, self.known)
+        self._lane.remember(self._key, self.known)
 
 
 class Lane:
@@ -138,7 +140,8 @@ class Lane:
         self._closing = os.eventfd(0)
         self._epoll.register(self._closing, select.EPOLLIN)
         self._seats: dict[int, Seat] = {}
-        self._heads: dict[bytes, Known] = {}
+        self._heads: dict[Key, Known] = {}
+        self._heads_lock = threading.Lock()
         self._date = http_date().encode()
         self._stop_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
@@ -189,15 +192,16 @@ class Lane:
             or not isinstance(request.body.reader, LengthReader)
         ):
             return None
-        head, length = split(raw)
+        key, length = split(raw)
         declared = dict(request.headers).get("CONTENT-LENGTH", "0")
-        return Ticket(self, head) if length == int(declared) else None
+        return Ticket(self, key) if length == int(declared) else None
 
-    def remember(self, head: bytes, known: Known) -> None:
+    def remember(self, key: Key, known: Known) -> None:
         """Serve requests with this head from now on."""
-        while len(self._heads) >= HEADS:
-            self._heads.pop(next(iter(self._heads)), None)
-        self._heads[head] = known
+        with self._heads_lock:
+            while len(self._heads) >= HEADS:
+                del self._heads[next(iter(self._heads))]
+            self._heads[key] = known
 
     def park(self, seat: Seat, parked: Parked, known: Known, started: float) -> None:
         """Keep the connection until the answer is there, which may be now."""
@@ -228,8 +232,8 @@ class Lane:
             if _held(data):
                 return self._hold(seat, data)
             return self._to_parser(seat, data)
-        head, length = split(data[:end])
-        known = self._heads.get(head)
+        key, length = split(data[:end])
+        known = self._heads.get(key)
         if known is None or length > BODY_BYTES:
             if end <= HEAD_BYTES:
                 seat.head = data[:end]
@@ -368,17 +372,16 @@ class Lane:
                 self._end(seat)
 
 
-def split(head: bytes) -> tuple[bytes, int]:
+def split(head: bytes) -> tuple[Key, int]:
     """What tells heads apart, and the length of the body.
 
-    A field that is cut out leaves its bare name, which no head has that gunicorn takes.
+    Heads that are the same but for the fields that are cut out mean the same: of a second length
+    only the first is cut out, and gunicorn takes no head with two.
     """
     found = _LENGTH.search(head)
-    if found:
-        head, length = head[: found.start(1) - 2] + head[found.end() :], int(found[1])
-    else:
-        length = 0
-    return _VARYING.sub(rb"\r\n\1", head), length
+    if found is None:
+        return (_VARYING.sub(b"", head), False), 0
+    return (_VARYING.sub(b"", head[: found.start()] + head[found.end() :]), True), int(found[1])
 
 
 def _held(data: bytes) -> bool:

@@ -136,6 +136,10 @@ def test_known_head_is_served_whatever_its_length_and_trace_id(bench: Bench) -> 
         b"POST /t HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
         b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n",
         b"\r\nPOST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nTraceparent\r\nContent-Length: 3\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nHost: x\r\nTraceparent: a b\r\nContent-Length: 3\r\n\r\n",
     ],
 )
 def test_head_that_differs_is_gunicorns(bench: Bench, head: bytes) -> None:
