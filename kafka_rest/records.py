@@ -119,4 +119,5 @@ class Deadline:
 
     def sooner(self, seconds: float) -> "Deadline":
         """This deadline, or one `seconds` from now if that is earlier."""
-        return Deadline(min(seconds, self.left()), self._clock, self.may_block)
+        made = Deadline(seconds, self._clock, self.may_block)
+        return self if self._at <= made._at else made

@@ -231,9 +231,11 @@ def _encoded(
         # Others wait for a caller that may not block.
         deadline.require_blocking()
     if encoder.encode_all is not None and None not in texts:
-        with suppress(ConversionError):
-            # One call for all; which of them it refused is found out below.
+        try:
             return list(encoder.encode_all(cast(list[bytes], texts)))
+        except ConversionError:
+            # Which of them it refused is found out below.
+            pass
     stored: list[bytes | None] = []
     try:
         for text in texts:

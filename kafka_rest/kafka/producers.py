@@ -80,7 +80,9 @@ class DeliveryBatch:
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Take the report of one record; runs on whichever thread serves librdkafka."""
         if error is None:
-            self._reports[index] = DeliveryReport(message.partition(), message.offset())
+            # As DeliveryReport(...) does it, at half the cost, once a record.
+            place = (message.partition(), message.offset(), None, None)
+            self._reports[index] = tuple.__new__(DeliveryReport, place)
         else:
             self._reports[index] = failed_report(error, self._trouble())
         if self._count() == self._size:
