@@ -40,15 +40,14 @@ class Later(NamedTuple):
 NO_CONTENT = Answer(None, 204)
 
 
-def rows(*columns: bytes | list[bytes]) -> bytes:
-    """Texts side by side, row after row; one that is no list stands in every row.
-
-    There is a list among them, and all are of one length.
-    """
-    width, count = len(columns), max(len(c) for c in columns if isinstance(c, list))
+def rows(count: int, *columns: bytes | list[bytes]) -> bytes:
+    """Texts side by side, row after row; one that is no list stands in every row."""
+    if count == 1:
+        return b"".join([column if isinstance(column, bytes) else column[0] for column in columns])
+    width = len(columns)
     cells = [b""] * (width * count)
     for place, column in enumerate(columns):
-        cells[place::width] = column if isinstance(column, list) else [column] * count
+        cells[place::width] = [column] * count if isinstance(column, bytes) else column
     return b"".join(cells)
 
 

@@ -56,6 +56,9 @@ class Rendering:
         return self._out.getvalue()
 
     def _texts(self, column: list[bytes | None]) -> list[bytes]:
+        if len(column) == 1:
+            # Many a read brings one record, for which a column is no saving.
+            return [self._text(column[0])]
         nulls = column.count(None)
         if nulls == len(column):
             return [NULL] * nulls

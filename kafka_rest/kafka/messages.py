@@ -62,8 +62,8 @@ class ConsumedRecords:
 
     def next_offsets(self, count: int) -> dict[TopicPartition, int]:
         """Where a reader that has consumed the first `count` records goes on."""
-        places = zip(self.topics[:count], self.partitions, strict=False)
-        last = dict(zip(places, self.offsets, strict=False))
+        places = zip(self.topics, self.partitions, strict=True)
+        last = dict(zip(places, self.offsets[:count], strict=False))
         return {TopicPartition(*place): offset + 1 for place, offset in last.items()}
 
     def about(self, index: int) -> str:

@@ -71,6 +71,7 @@ def _number(value: int | None) -> bytes:
 def records(found: ConsumedRecords, keys: list[bytes], values: list[bytes]) -> bytes:
     """Records with the JSON texts of their keys and values, a comma behind each."""
     return rows(
+        len(values),
         *(b'{"key":', keys, b',"value":', values),
         *(b',"partition":', numbers(found.partitions), b',"offset":', numbers(found.offsets)),
         b"},",

@@ -47,14 +47,14 @@ def records_shape(include: frozenset[str]) -> Render:
         members: list[bytes | list[bytes]] = []
         for name in extras:
             members += b',"%b":' % name.encode(), _EXTRAS[name](found)
-        return rows(*_members(found, keys, values), *members, b"},")
+        return rows(len(values), *_members(found, keys, values), *members, b"},")
 
     return extended
 
 
 def records(found: ConsumedRecords, keys: list[bytes], values: list[bytes]) -> bytes:
     """Records with the JSON texts of their keys and values, a comma behind each."""
-    return rows(*_members(found, keys, values), b"},")
+    return rows(len(values), *_members(found, keys, values), b"},")
 
 
 def _members(
