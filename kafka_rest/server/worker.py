@@ -7,6 +7,7 @@ gunicorn that a test pins; `gthread` itself works in its place, without the spee
 the second pool.
 """
 
+import logging
 import queue
 import select
 import socket
@@ -30,6 +31,8 @@ from kafka_rest.server.lane import Lane, Seat, Ticket
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+log = logging.getLogger(__name__)
+
 LINGER_MS = 20
 """How long a thread waits for its connection's next request."""
 SPARE_SHARE = 0.25
@@ -41,23 +44,63 @@ _IN_LANE = object()
 """What handling a connection comes to that the lane has taken over."""
 
 
-def _name_threads() -> None:
-    """Let the system know the names of the threads: Python tells it none, `top -H` shows them."""
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread():
-            with suppress(OSError), open(f"/proc/self/task/{thread.native_id}/comm", "w") as name:
-                name.write(thread.name)
+def show_name(thread: threading.Thread | None = None) -> None:
+    """Let the system know a thread's name: Python does not, and `top -H` shows it."""
+    thread = thread or threading.current_thread()
+    with suppress(OSError), open(f"/proc/self/task/{thread.native_id}/comm", "w") as name:
+        name.write(thread.name)
 
 
 class Pool:
-    """Connections that wait for a thread, and the threads that serve them."""
+    """Connections that wait for a thread, and the threads that serve them.
 
-    def __init__(self, name: str, threads: int) -> None:
-        self.name, self.threads = name, threads
-        self.queued: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    A thread is started when one is wanted and none is free, up to `threads`: most servers need few.
+    """
+
+    def __init__(self, name: str, threads: int, serve: Callable[[Any], None]) -> None:
+        self._name, self._threads, self._serve = name, threads, serve
+        self._queued: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = self._wanted = 0
         # Threads that wait for the next request of their connection.
         self.lingering: deque[None] = deque()
         self.lingerers_max = int(threads * (1 - SPARE_SHARE))
+
+    @property
+    def empty(self) -> bool:
+        """True where no connection waits for a thread."""
+        return self._queued.empty()
+
+    def put(self, conn: Any) -> None:
+        """Have a connection served."""
+        with self._lock:
+            # Connections that are queued or served; each takes a thread.
+            self._wanted += 1
+            if self._started < min(self._wanted, self._threads):
+                self._start()
+        self._queued.put(conn)
+
+    def close(self) -> None:
+        """End the threads, each when it has done what it is doing; does not wait for them."""
+        with self._lock:
+            for _ in range(self._started):
+                self._queued.put(None)
+
+    def _start(self) -> None:
+        name = f"{self._name}-{self._started}"
+        # Daemons, so that a stuck one never keeps the process.
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._started += 1
+
+    def _run(self) -> None:
+        show_name()
+        while (conn := self._queued.get()) is not None:
+            try:
+                self._serve(conn)
+            except Exception:
+                log.exception("connection dropped")
+            with self._lock:
+                self._wanted -= 1
 
 
 class Worker(ThreadWorker):
@@ -73,8 +116,8 @@ class Worker(ThreadWorker):
         """Set up the pools and the lane, then gunicorn's own."""
         relayed = getattr(self, "forward_threads", self.cfg.threads)
         self.pools = {
-            False: Pool("handler", self.cfg.threads),
-            True: Pool("relay-handler", relayed),
+            False: Pool("handler", self.cfg.threads, self.serve),
+            True: Pool("relay-handler", relayed, self.serve),
         }
         # A look at cfg.name runs Config.__getattr__, some forty times a request: plain attributes.
         self.cfg.__dict__.update({name: row.get() for name, row in self.cfg.settings.items()})
@@ -112,19 +155,17 @@ class Worker(ThreadWorker):
         self.wsgi = with_lane
 
     def run(self) -> None:
-        """Start the threads and run the main loop."""
+        """Start the lane and run the main loop."""
         self.lane.start()
-        for pool in self.pools.values():
-            for number in range(pool.threads):
-                # Daemons, so that a stuck one never keeps the process.
-                threading.Thread(
-                    target=self.serve, args=(pool,), name=f"{pool.name}-{number}", daemon=True
-                ).start()
-        _name_threads()
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                show_name(thread)
         try:
             super().run()
         finally:
             self.lane.close()
+            for pool in self.pools.values():
+                pool.close()
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to the lane if it is new, else to the threads of its pool."""
@@ -138,28 +179,26 @@ class Worker(ThreadWorker):
             conn.data_ready, conn.seat = True, Seat(conn)
             self.lane.watch(conn.seat)
         else:
-            self.pool(conn).queued.put(conn)
+            self.pool(conn).put(conn)
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""
         return self.pools[conn.sock.family == socket.AF_UNIX]
 
-    def serve(self, pool: Pool) -> None:
-        """Serve connections, one after the other; runs in each thread of a pool."""
-        while True:
-            conn = pool.queued.get()
-            done: Future[Any] = Future()
-            try:
-                done.set_result(self.handle(conn))
-            except BaseException as error:
-                done.set_exception(error)
-            kept = done.exception() is None and done.result()
-            if kept is _IN_LANE:
-                continue
-            if kept and self.plain:
-                self.lane.watch(conn.seat)
-            else:
-                self.method_queue.defer(self.finish_request, conn, done)
+    def serve(self, conn: Any) -> None:
+        """Serve a connection, for as long as it does not wait; in a thread of a pool."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(self.handle(conn))
+        except BaseException as error:
+            done.set_exception(error)
+        kept = done.exception() is None and done.result()
+        if kept is _IN_LANE:
+            return
+        if kept and self.plain:
+            self.lane.watch(conn.seat)
+        else:
+            self.method_queue.defer(self.finish_request, conn, done)
 
     def handle(self, conn: Any) -> Any:
         """Serve a connection's requests for as long as they keep coming.
@@ -205,7 +244,7 @@ class Worker(ThreadWorker):
     def next_request(self, conn: Any) -> bool:
         """Whether the next request arrives soon, while no other connection waits for a thread."""
         pool = self.pool(conn)
-        if not pool.queued.empty():
+        if not pool.empty:
             return False
         if conn.parser.unreader.buf.getvalue():
             return True
