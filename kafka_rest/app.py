@@ -17,7 +17,7 @@ from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import CLIENTS, ROUTE, Route, Segment, add_routes, routes
 from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
 from kafka_rest.api.request import PATH
-from kafka_rest.api.response import error_body, rest_error
+from kafka_rest.api.response import drop_stack, error_body, rest_error
 from kafka_rest.api.v1 import consumers as v1_consumers
 from kafka_rest.api.v1 import metadata as v1_metadata
 from kafka_rest.api.v1 import offers
@@ -135,6 +135,7 @@ def _settings() -> s.Settings:
 
 def _framework_error(failure: HTTPException) -> Response:
     """What routing found: no such path, wrong method (or OPTIONS, which is answered here)."""
+    drop_stack(failure)
     if isinstance(failure, MethodNotAllowed):
         methods = sorted({*(failure.valid_methods or ()), "OPTIONS"})
         if request.method == "OPTIONS":
@@ -151,7 +152,9 @@ def _framework_error(failure: HTTPException) -> Response:
 
 
 def _failure(failure: Exception) -> Response:
-    return _rendered(rest_error(failure))
+    response = _rendered(rest_error(failure))
+    drop_stack(failure)
+    return response
 
 
 def _rendered(error: errors.RestError) -> Response:

@@ -81,6 +81,20 @@ def rest_error(failure: Exception) -> RestError:
     return error
 
 
+def drop_stack(failure: BaseException) -> None:
+    """Part a failure that has been rendered from what it came of, and all from their frames.
+
+    Frames hold the request with its body. Where one of them holds the failure in turn, as those do
+    that pass it on, all that would stay until the collector's next pass, hundreds of requests
+    later.
+    """
+    left = [failure]
+    while left:
+        one = left.pop()
+        left += [other for other in (one.__cause__, one.__context__) if other is not None]
+        one.__traceback__ = one.__cause__ = one.__context__ = None
+
+
 def to_json(value: Any) -> Answer:
     """An answer of 200 with the value as JSON."""
     return Answer(encode(value))
