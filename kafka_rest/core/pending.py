@@ -41,7 +41,10 @@ class Pending(Generic[T]):
         """Hand the value over; to be called once. Runs what `then` left, if that was earlier."""
         self._value = value
         if self._meet():
-            self._then(value)
+            use = self._then
+            # What is called with the value usually holds this.
+            del self._then
+            use(value)
 
     def then(self, use: Callable[[T], None]) -> None:
         """Have `use` called with the value, once: here if it is there, else by the giver's thread.
@@ -50,6 +53,7 @@ class Pending(Generic[T]):
         """
         self._then = use
         if self._meet():
+            del self._then
             use(self._value)  # type: ignore[arg-type] # set() came first
 
     def expire(self) -> None:

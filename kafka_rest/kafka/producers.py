@@ -101,7 +101,10 @@ class DeliveryBatch:
     def _finish(self) -> None:
         if not self._once.acquire(blocking=False):
             return
-        self._done([report or _UNKNOWN for report in self._reports])
+        done = self._done
+        # Whoever waits for the reports usually holds the batch.
+        del self._done
+        done([report or _UNKNOWN for report in self._reports])
 
 
 class SharedProducer:

@@ -1,7 +1,9 @@
 """The shared producer: one answer per request, in order, whatever happens to the records."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +46,12 @@ def bench() -> Iterator[Bench]:
     made.producer.close(Deadline(1))
 
 
+class Waiter(Pending[list[DeliveryReport]]):
+    """A request's wait, of which one can tell whether it is held."""
+
+    __slots__ = ("__weakref__",)
+
+
 def values(count: int) -> list[ProduceRecord]:
     return [ProduceRecord(None, b"%d" % n) for n in range(count)]
 
@@ -52,6 +60,32 @@ def test_reports_come_in_the_order_of_the_records(bench: Bench) -> None:
     reports = bench.send(values(50))
     assert [r.offset for r in reports] == list(range(50))
     assert all(r.error_code is None for r in reports)
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_answered_batch_is_free_without_the_collector(bench: Bench, asked_before: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        waiter = Waiter(Deadline(5))
+        held = weakref.ref(waiter)
+        got: list[object] = []
+        bench.client.reports = False
+        waiter.source = batch = bench.producer.send(TARGET, values(2), waiter.deadline, waiter.set)
+        # What waits for an answer usually knows what it waits for.
+        wait = lambda reports, of=waiter: got.append((of, reports))  # noqa: E731
+        if asked_before:
+            waiter.then(wait)
+        batch.expire()
+        if not asked_before:
+            waiter.then(wait)
+        assert len(got) == 1
+        bench.client.pending.clear()
+        del waiter, batch, wait
+        got.clear()
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_path_partition_holds_for_all_and_own_partition_for_one(bench: Bench) -> None:
