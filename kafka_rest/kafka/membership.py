@@ -208,7 +208,10 @@ class Membership:
         )
 
     def close(self) -> None:
-        """Leave the group and free the client; may block as long as the broker lets it."""
+        """Leave the group and free the client; may block as long as the broker lets it.
+
+        No call may follow.
+        """
         try:
             if self.grouped:
                 self._leave(Deadline(LEAVE_SECONDS), SURE_SLICES)
@@ -216,6 +219,8 @@ class Membership:
             self._consumer.close()
         except (KafkaException, RuntimeError) as failure:
             log.warning("consumer did not close cleanly %s reason=%s", self._about, failure)
+        # Each holds this, by its callbacks and as their target: nothing is left to the collector.
+        del self._consumer, self._revoked
 
     def _leave(self, deadline: Deadline, calm_slices: int) -> None:
         """Leave the group and serve all that it decides before it has been left.

@@ -1,6 +1,8 @@
 """One consumer instance: what a read returns, keeps, counts and commits."""
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -276,6 +278,24 @@ def test_closed_instance_is_not_found(bench: Bench) -> None:
     assert bench.consumer.closed.wait(5)
     with pytest.raises(errors.InstanceNotFound):
         bench.instance.commit(Deadline(0))
+
+
+def test_closed_instances_are_free_without_the_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        held: list[weakref.ref[Any]] = []
+        for _ in range(10):
+            bench = Bench().subscribed()
+            bench.add((0, 0, b"a"), (0, 1, b"b"))
+            bench.read(max_bytes=1)
+            bench.instance.commit(bench.deadline())
+            assert bench.instance.close(Deadline(5))
+            held += weakref.ref(bench.instance), weakref.ref(bench.consumer)
+        del bench
+        assert [one() for one in held] == [None] * 20
+    finally:
+        gc.enable()
 
 
 def test_close_that_hangs_is_bounded(bench: Bench) -> None:
