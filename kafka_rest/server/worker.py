@@ -260,6 +260,8 @@ class Worker(ThreadWorker):
         """Close here: the main loop would stand still for a client that does not close."""
         if self.plain:
             self.lane.forget(conn.seat)
+            # It holds the connection in turn.
+            conn.seat = None
         try:
             conn.sock.setblocking(True)
             util.close_graceful(conn.sock, CLOSE_SECONDS)

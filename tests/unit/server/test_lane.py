@@ -1,8 +1,10 @@
 """The lane on socket pairs: what it serves itself, what it leaves to gunicorn, what it ends."""
 
+import gc
 import queue
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from kafka_rest.core.pending import Pending
 from kafka_rest.records import Deadline
 from kafka_rest.server.framing import Parser
 from kafka_rest.server.lane import HEADS, Known, Lane, Seat, split
+from kafka_rest.server.worker import Worker
 
 HEAD = b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 KEEPALIVE_SECONDS = 3.0
@@ -32,12 +35,21 @@ class Answer:
         self.pending.set(b"late")
 
 
+class Connection:
+    """gunicorn's, as far as the lane knows it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.client = sock, ("192.0.2.1", 1)
+        self.parser = Parser(SimpleNamespace(), sock, self.client)
+        self.seat: Seat
+
+
 class Bench:
     """A lane whose pool is a queue that the test reads."""
 
     def __init__(self) -> None:
         self.cfg = SimpleNamespace(keepalive=KEEPALIVE_SECONDS)
-        self.alive, self.max_keepalived = True, 100
+        self.alive, self.max_keepalived, self.plain = True, 100, True
         self.pool: queue.Queue[Any] = queue.Queue()
         self.told: list[tuple[Any, ...]] = []
         self.answered: Callable[..., None] | None = lambda *args: self.told.append(args)
@@ -53,8 +65,7 @@ class Bench:
         client, server = socket.socketpair()
         client.settimeout(5)
         self.clients += [client, server]
-        conn = SimpleNamespace(sock=server, client=("192.0.2.1", 1))
-        conn.parser = Parser(SimpleNamespace(), server, conn.client)
+        conn = Connection(server)
         conn.seat = Seat(conn)
         self.lane.watch(conn.seat)
         return client, conn.seat
@@ -311,3 +322,25 @@ def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> N
     other, _ = bench.connect()
     other.sendall(HEAD % 3 + b"abc")
     assert answer_of(other)[1] == b"<abc>"
+
+
+def test_closed_connection_is_free_without_the_collector(bench: Bench) -> None:
+    bench.know(at_once)
+    gc.collect()
+    gc.disable()
+    try:
+        client, seat = bench.connect()
+        client.sendall(HEAD % 3 + b"abc")
+        assert answer_of(client)[1] == b"<abc>"
+        client.close()
+        conn = bench.pool.get(timeout=5)
+        held = weakref.ref(conn)
+        worker: Any = bench
+        Worker.close(worker, conn)
+        del conn, seat
+        # The lane's thread knows the last connection that it has served.
+        client, _ = bench.connect()
+        client.sendall(HEAD % 3 + b"abc")
+        wait_until(lambda: held() is None)
+    finally:
+        gc.enable()
