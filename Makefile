@@ -5,10 +5,10 @@ BIN := .venv/bin
 LANES ?= unit embedded kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint type unit contract integration bench soak clean docs
+.PHONY: help install run test check lint type unit contract integration bench in-flight soak clean docs
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: .venv/installed ## Make .venv with everything the project needs
 
@@ -44,6 +44,9 @@ integration: install ## Run the integration tests on the embedded broker
 
 bench: install ## Measure speed and memory on a real Kafka (BENCH="--help" lists the options)
 	@$(BIN)/python -m tests.performance.bench $(BENCH)
+
+in-flight: install ## Measure what a limit of requests in flight gains and costs
+	@$(BIN)/python -m tests.performance.in_flight $(IN_FLIGHT)
 
 soak: install ## Ten minutes of mixed load on a real Kafka, and whether anything grows or is lost
 	@$(BIN)/python -m tests.performance.soak $(SOAK)

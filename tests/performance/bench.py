@@ -73,7 +73,9 @@ def main() -> None:
         "results": results,
     }
     print(report.render(document))
-    report.write(document, options.json, options.markdown)
+    report.write(document, options.json)
+    if options.markdown:
+        report.write_page(options.markdown, report.render(document))
     if options.plot:
         write_plot(document, Path(options.plot))
 

@@ -16,11 +16,12 @@ LEAST_SECONDS = 1.0
 
 
 class Request(NamedTuple):
-    """What is sent; without a body a GET."""
+    """What is sent; without a body a GET. `script` is Lua for what differs between requests."""
 
     url: str
     body: str | None = None
     headers: Mapping[str, str] = {}
+    script: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,7 @@ def require_wrk() -> None:
 def wrk(request: Request, connections: int, seconds: float, pid: int | None = None) -> Run:
     """Send the same request over and over for so many seconds (rounded to whole ones)."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        if request.body is not None:
-            script.write(f'wrk.method = "POST"\nwrk.body = [==[{request.body}]==]\n')
-        for name, value in request.headers.items():
-            script.write(f'wrk.headers["{name}"] = "{value}"\n')
+        script.write(lua(request))
         script.flush()
         before = cpu_seconds(pid) if pid else 0.0
         said = subprocess.run(
@@ -68,6 +66,14 @@ def wrk(request: Request, connections: int, seconds: float, pid: int | None = No
             timeout=seconds + 60,
         ).stdout
         return parsed(said, cpu_seconds(pid) - before if pid else None)
+
+
+def lua(request: Request) -> str:
+    """The request as wrk is told of it."""
+    lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items()]
+    if request.body is not None:
+        lines += ['wrk.method = "POST"', f"wrk.body = [==[{request.body}]==]"]
+    return "\n".join([*lines, request.script, ""])
 
 
 def parsed(said: str, cpu: float | None = None) -> Run:

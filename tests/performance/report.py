@@ -7,8 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-BEGIN = "<!-- figures: written by `make bench`, do not edit -->"
-END = "<!-- end of figures -->"
+
+class Marks(NamedTuple):
+    """The two comments of a page between which a tool writes."""
+
+    begin: str
+    end: str
+
+
+def marks(what: str, target: str) -> Marks:
+    """Those of what a target of make writes."""
+    return Marks(
+        f"<!-- {what}: written by `make {target}`, do not edit -->", f"<!-- end of {what} -->"
+    )
+
+
+FIGURES = marks("figures", "bench")
 
 
 class Column(NamedTuple):
@@ -162,23 +176,26 @@ def _described(document: Mapping[str, Any]) -> str:
     )
 
 
-def between_markers(page: str, text: str) -> str:
-    """The page with the text in place of what stood between BEGIN and END.
+def between_markers(page: str, text: str, found: Marks = FIGURES) -> str:
+    """The page with the text in place of what stood between the two comments.
 
-    Raises: ValueError where the page lacks the two comments.
+    Raises: ValueError where the page lacks them.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _old, end, after = rest.partition(END)
+    before, begin, rest = page.partition(found.begin)
+    _old, end, after = rest.partition(found.end)
     if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}"
+        raise ValueError(f"the page lacks {found.begin} or {found.end}")
+    return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
 
 
-def write(document: Mapping[str, Any], json_path: str, markdown_path: str = "") -> None:
-    """Write all runs as JSON, and the tables into a page if one is named."""
+def write(document: Mapping[str, Any], json_path: str) -> None:
+    """Write all runs as JSON."""
     target = Path(json_path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(document, indent=1) + "\n")
-    if markdown_path:
-        page = Path(markdown_path)
-        page.write_text(between_markers(page.read_text(), render(document)))
+
+
+def write_page(path: str, text: str, found: Marks = FIGURES) -> None:
+    """Write the tables into a page. Raises: as `between_markers`."""
+    page = Path(path)
+    page.write_text(between_markers(page.read_text(), text, found))

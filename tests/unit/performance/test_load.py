@@ -1,6 +1,6 @@
 import pytest
 
-from tests.performance.load import parsed
+from tests.performance.load import Request, lua, parsed
 
 SAID = """Running 1s test @ http://127.0.0.1:1/
   1 threads and 16 connections
@@ -30,3 +30,11 @@ def test_refusals_and_broken_connections_are_failures() -> None:
 def test_what_is_no_result_is_an_error() -> None:
     with pytest.raises(AssertionError, match="unable to connect"):
         parsed("unable to connect to 127.0.0.1:1")
+
+
+def test_a_request_is_told_in_lua() -> None:
+    assert lua(Request("http://h")) == "\n"
+    told = lua(Request("http://h", '{"a":1}', {"A": "b"}, "request = 1"))
+    assert told == (
+        'wrk.headers["A"] = "b"\nwrk.method = "POST"\nwrk.body = [==[{"a":1}]==]\nrequest = 1\n'
+    )

@@ -63,13 +63,22 @@ def test_a_small_ratio_keeps_its_digits() -> None:
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
-    page = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    page = f"before\n{report.FIGURES.begin}\nold\n{report.FIGURES.end}\nafter\n"
     once = report.between_markers(page, "new\n")
-    assert once == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
+    assert once == f"before\n{report.FIGURES.begin}\n\nnew\n\n{report.FIGURES.end}\nafter\n"
     assert report.between_markers(once, "new") == once
 
 
-@pytest.mark.parametrize("page", ["", report.BEGIN, report.END])
+def test_several_tools_write_into_one_page() -> None:
+    other = report.marks("more", "other")
+    page = "\n".join((*report.FIGURES, *other))
+    both = report.between_markers(report.between_markers(page, "a"), "b", other)
+    assert both == report.between_markers(report.between_markers(page, "b", other), "a")
+    assert "a\n\n<!-- end of figures -->" in both
+    assert "b\n\n<!-- end of more -->" in both
+
+
+@pytest.mark.parametrize("page", ["", report.FIGURES.begin, report.FIGURES.end])
 def test_a_page_without_markers_is_left_alone(page: str) -> None:
     with pytest.raises(ValueError, match="lacks"):
         report.between_markers(page, "new")
