@@ -109,11 +109,16 @@ def create_app(settings: s.Settings, clients: ClientRegistry | None = None) -> F
     app.before_request(_raise_failure_of_the_front)
     app.after_request(_finish)
     inner = app.wsgi_app
-    if not (settings[s.ACCESS_CONTROL_ALLOW_ORIGIN] or settings[s.COMPRESSION_ENABLE]):
-        # What CORS and compression add to an answer is added by Flask's own hooks.
+    if leaves_waits(settings):
         inner = Front(inner, app.extensions[CLIENTS], offered)
     app.wsgi_app = _RawPath(inner)  # type: ignore[method-assign] # Flask's documented hook
     return app
+
+
+def leaves_waits(settings: s.Settings) -> bool:
+    """Whether answers that come later are left to a server that can keep them."""
+    # What CORS and compression add to an answer is added by Flask's own hooks.
+    return not (settings[s.ACCESS_CONTROL_ALLOW_ORIGIN] or settings[s.COMPRESSION_ENABLE])
 
 
 def _versions(settings: s.Settings) -> list[str]:

@@ -3,9 +3,11 @@
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions
 from kafka_rest.api.request import Call
-from kafka_rest.api.response import NO_CONTENT, Answer
+from kafka_rest.api.response import NO_CONTENT, Answer, Later
 from kafka_rest.api.v1 import offers
 from kafka_rest.api.v2 import offers as v2
+from kafka_rest.core.consume import ReadResult
+from kafka_rest.core.pending import Pending
 from kafka_rest.errors import FormatMismatch, InvalidConsumerConfig, Unprocessable, because
 from kafka_rest.kafka import config
 from kafka_rest.kafka.consumers import ConsumerInstance
@@ -24,6 +26,12 @@ def delete_instance(call: Call, group: str, instance: str) -> Answer:
     """Close an instance; its name is free at once."""
     call.clients.instances.delete(group, instance)
     return NO_CONTENT
+
+
+def read_answer(pending: Pending[ReadResult], media_type: str | None = None) -> Answer | Later:
+    """The answer of a read: now where it has ended already, else later."""
+    later = Later(pending, lambda result: Answer(result.text(), media_type=media_type), again=False)
+    return later.wait() if pending.there else later
 
 
 def instance_name(options: ConsumerOptions) -> str:

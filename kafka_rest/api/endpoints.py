@@ -6,6 +6,7 @@ not percent-decoded, an encoded slash stays inside its segment, and one trailing
 (reference behaviour).
 """
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,18 +65,29 @@ class Route:
     def answer(self, call: Call, segments: dict[str, str]) -> Answer | Later:
         """What the view of the negotiated version answers, now or later.
 
-        Raises: that version's errors, WouldBlock where the call may not block.
+        Raises: that version's errors, as rendering a later answer does; WouldBlock where the call
+        may not block.
         """
         variant = call.choice.variant
         version = variant.version
         if self._doors.some_are_closed:
             self._doors.require_open(_resource(self.name, variant), self.method)
         try:
-            return self._views[version](call, **checked(segments))
+            answer = self._views[version](call, **checked(segments))
         except RestError as error:
             if version == "v2":
                 raise in_v2(error) from error
             raise
+        if version == "v2" and isinstance(answer, Later):
+            return answer._replace(render=functools.partial(_rendered_in_v2, answer.render))
+        return answer
+
+
+def _rendered_in_v2(render: Callable[[Any], Answer], result: Any) -> Answer:
+    try:
+        return render(result)
+    except RestError as error:
+        raise in_v2(error) from error
 
 
 def _resource(name: str, variant: Variant) -> str:

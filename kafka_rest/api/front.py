@@ -89,8 +89,11 @@ class Front:
             if isinstance(answer, Later):
                 keeper: Keeper | None = environ.get(LANE)
                 if keeper is not None:
-                    served = _Served(self._clients, route, choice, segments, environ)
-                    keeper.keep(_Parked(answer, served), served.again, environ)
+                    # Neither the socket nor the body of this one.
+                    head = {n: t for n, t in environ.items() if isinstance(t, str)}
+                    served = _Served(self._clients, route, choice, segments, head)
+                    again = served.again if answer.again else None
+                    keeper.keep(_Parked(answer, served), again, head)
                     return ()
                 answer = answer.wait()
         except Exception as error:
@@ -115,11 +118,10 @@ class _Served:
         route: Route,
         choice: Choice,
         segments: dict[str, str],
-        environ: "WSGIEnvironment",
+        environ: dict[str, str],
     ) -> None:
         self.clients, self.route, self.choice, self.segments = clients, route, choice, segments
-        # Neither the socket nor the body of the first one.
-        self.environ = {name: text for name, text in environ.items() if isinstance(text, str)}
+        self.environ = environ
 
     def again(self, body: bytes) -> "_Parked":
         """Serve a request by its body. Raises: what the view does, WouldBlock included."""

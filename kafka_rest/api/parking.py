@@ -42,8 +42,8 @@ Whatever it raises, it raises before any effect: the request then takes the ordi
 class Keeper(Protocol):
     """What can keep a request's connection until its answer is there."""
 
-    def keep(self, parked: Parked, again: Again, environ: Mapping[str, Any]) -> None:
-        """Send the answer when it comes, and serve requests with the same head by `again`.
+    def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
+        """Send the answer when it comes, and serve requests with the same head by `again`, if any.
 
         The caller then returns an empty body, without having called start_response.
         """

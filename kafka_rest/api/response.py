@@ -27,10 +27,14 @@ class Answer(NamedTuple):
 
 
 class Later(NamedTuple):
-    """What a view returns whose answer is still under way: `render` makes it of the result."""
+    """What a view returns whose answer is still under way: `render` makes it of the result.
+
+    `again`: whether another request with the same head can be served without ever blocking.
+    """
 
     pending: Pending[Any]
     render: Callable[[Any], Answer]
+    again: bool = True
 
     def wait(self) -> Answer:
         """The answer; blocks until the pending result is there, within its deadline."""

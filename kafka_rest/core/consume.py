@@ -6,6 +6,7 @@ Not for HTTP shapes: a caller hands in how records are rendered and gets them as
 from dataclasses import replace
 from typing import NamedTuple
 
+from kafka_rest.core.pending import Pending
 from kafka_rest.core.rendering import Render, Rendering
 from kafka_rest.errors import RestError
 from kafka_rest.formats import FORMATS
@@ -17,6 +18,8 @@ from kafka_rest.records import Deadline, Schema
 
 # A short read still has the time to fetch a schema that is not cached.
 LOOKUP_SECONDS = 5.0
+# A read that is due ends by itself, unless another call holds its instance.
+DUE_GRACE_SECONDS = 1.0
 
 
 class ReadRequest(NamedTuple):
@@ -29,6 +32,19 @@ class ReadRequest(NamedTuple):
     max_bytes: int | None
     render: Render
     seconds: float | None = None
+
+
+class ReadResult(NamedTuple):
+    """What a read came to."""
+
+    answer: Rendering
+    failure: Exception | None
+
+    def text(self) -> bytes:
+        """The records as one JSON array; to be called once. Raises: what the read failed with."""
+        if self.failure is not None:
+            raise self.failure
+        return self.answer.text()
 
 
 class StatelessRead(NamedTuple):
@@ -53,10 +69,11 @@ def create_instance(clients: ClientRegistry, description: InstanceDescription) -
 
 def read_topic(
     clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest, topic: str
-) -> bytes:
+) -> Pending[ReadResult]:
     """Read from the one topic that the instance is, or hereby becomes, subscribed to.
 
-    Raises, in this order: TopicNotFound, AlreadySubscribed, then as `read`.
+    Blocks while it subscribes, not while it reads. Raises, in this order: TopicNotFound,
+    AlreadySubscribed, then as `read`.
     """
     if instance.subscription.topics != (topic,):
         deadline = Deadline(clients.limits.join_seconds)
@@ -65,10 +82,13 @@ def read_topic(
     return read(clients, instance, request)
 
 
-def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest) -> bytes:
-    """Read, decode and render what there is; blocks until there is something, within bounds.
+def read(
+    clients: ClientRegistry, instance: ConsumerInstance, request: ReadRequest
+) -> Pending[ReadResult]:
+    """Read, decode and render what there is, or what comes within bounds; does not wait for it.
 
-    Raises: IllegalState where the instance reads nothing, Undecodable, what Kafka reports.
+    Raises: IllegalState where the instance reads nothing, TooManyRequests. The result: Undecodable,
+    what Kafka reports.
     """
     limits, own = clients.limits, instance.description
     wait, join = request.seconds, 0.0
@@ -87,8 +107,11 @@ def read(clients: ClientRegistry, instance: ConsumerInstance, request: ReadReque
     )
     lookups = Deadline(max(deadline.left(), LOOKUP_SECONDS))
     answer = _rendering(clients, own.embedded_format, request.render, lookups)
-    instance.read(bounds, answer.take, deadline)
-    return answer.text()
+    pending: Pending[ReadResult] = Pending(Deadline(join + wait + DUE_GRACE_SECONDS))
+    pending.source = instance.read(
+        bounds, answer.take, lambda failure: pending.set(ReadResult(answer, failure))
+    )
+    return pending
 
 
 def read_partition(

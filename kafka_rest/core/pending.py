@@ -37,6 +37,11 @@ class Pending(Generic[T]):
         self._meet = count().__next__
         self._value: T | None = None
 
+    @property
+    def there(self) -> bool:
+        """True once the value is there, if it is not None."""
+        return self._value is not None
+
     def set(self, value: T) -> None:
         """Hand the value over; to be called once. Runs what `then` left, if that was earlier."""
         self._value = value

@@ -5,67 +5,66 @@ Not for finding instances or expiring them: that is `kafka.instances`.
 
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, KafkaException
 
 from kafka_rest import errors
 from kafka_rest.errors import because
-from kafka_rest.kafka.description import (
-    NOTHING,
-    InstanceDescription,
-    ReadLimits,
-    Subscription,
-    Target,
-)
+from kafka_rest.formats import FORMATS
+from kafka_rest.kafka.description import InstanceDescription, ReadLimits, Subscription, Target
 from kafka_rest.kafka.failures import error_of, rest_error
 from kafka_rest.kafka.membership import Membership, Offsets
-from kafka_rest.kafka.messages import BATCH_COUNT, ConsumedRecords, sizes_of
-from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.kafka.positions import Stored
+from kafka_rest.kafka.reader import Reader
+from kafka_rest.kafka.reads import Line, Read, Reads, Take
+from kafka_rest.kafka.subscribing import Subscriber
 from kafka_rest.records import Clock, CommittedOffset, Deadline, TopicPartition
 
 LEAST_CLOSE_SECONDS = 0.1
-LONGEST_LIST = 300
 
 
 class ConsumerInstance:
-    """A consumer instance. Each call takes the mutex; `lock_by` bounds the wait for it."""
+    """A consumer instance. Each call takes the mutex; `lock_by` bounds the wait for it.
+
+    A read that waits does not hold it, so that all other calls go on beside it.
+    """
 
     def __init__(
         self,
         description: InstanceDescription,
         config: dict[str, Any],
         draining: threading.Event,
+        reads: Reads,
         make: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Clock = time.monotonic,
     ) -> None:
         self.description = description
         self.last_used = clock()
-        self._clock, self._draining = clock, draining
+        self.needs_schemas = FORMATS[description.embedded_format].schema_type is not None
+        self._clock, self._draining, self._reads = clock, draining, reads
         self._about = f"consumer {description.name} of group {description.group}"
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
-        self._subscription = NOTHING
-        self._matched: tuple[str, ...] | None = None
-        self._impossible: list[str] = []
+        self._line = Line(reads)
+        self._attempt_due = False
         self._handed_out: Offsets = {}
-        own = {
-            "group.id": description.group,
-            "auto.offset.reset": description.auto_offset_reset,
-            "enable.auto.commit": description.auto_commit,
-        }
-        self._member = Membership({**config, **own}, self._about, self._forget, make)
+        config = {**config, **description.kafka_config}
+        self._member = Membership(config, self._about, self._forget, make)
+        self._subscriber = Subscriber(self._member, self._about)
+        self._reader = Reader(
+            self._line, self._member, self._subscriber, self._hand_out, self._about
+        )
+        client_id = str(config.get("client.id", "rdkafka"))
+        self._detach = reads.attach(self, self._member.consumer, client_id)
 
     @property
     def subscription(self) -> Subscription:
         """What the instance reads."""
-        return self._subscription
+        return self._subscriber.now
 
     @property
     def owned(self) -> list[TopicPartition]:
@@ -74,8 +73,13 @@ class ConsumerInstance:
 
     @property
     def busy(self) -> bool:
-        """True while a call holds the instance."""
-        return self._mutex.locked()
+        """True while a call holds the instance, or a read waits."""
+        return self._mutex.locked() or self.waited_for
+
+    @property
+    def waited_for(self) -> bool:
+        """True while reads wait."""
+        return bool(self._line)
 
     def subscribe_once(self, topics: tuple[str, ...], lock_by: Deadline) -> None:
         """Start joining the group for these topics; does not wait for the assignment.
@@ -83,11 +87,7 @@ class ConsumerInstance:
         Raises: AlreadySubscribed where the instance reads anything else (v1: one topic for life).
         """
         with self._held(lock_by):
-            wanted = Subscription(topics)
-            if self._subscription not in (NOTHING, wanted):
-                raise errors.AlreadySubscribed
-            if self._subscription == NOTHING:
-                self._subscribe(wanted)
+            self._subscriber.subscribe_once(Subscription(topics))
 
     def subscribe(self, topics: tuple[str, ...], lock_by: Deadline) -> None:
         """Read these topics in place of those before; none is the end of any subscription.
@@ -96,10 +96,10 @@ class ConsumerInstance:
         """
         with self._held(lock_by):
             if not topics:
-                self._unsubscribe(lock_by)
+                self._subscriber.unsubscribe(lock_by)
                 return
-            self._require_mode("topics")
-            self._subscribe(Subscription(topics))
+            self._subscriber.require_mode("topics")
+            self._subscriber.subscribe(Subscription(topics))
 
     def subscribe_pattern(
         self, pattern: TopicPattern, existing: list[str], lock_by: Deadline
@@ -109,21 +109,18 @@ class ConsumerInstance:
         Raises: IllegalState where partitions or given topics are read.
         """
         with self._held(lock_by):
-            self._require_mode("pattern")
-            self._subscribe(Subscription(pattern.matches(existing), pattern))
+            self._subscriber.require_mode("pattern")
+            self._subscriber.subscribe(Subscription(pattern.matches(existing), pattern))
 
     def match(self, existing: list[str]) -> None:
         """Look again which topics the pattern matches; a read under way takes it up itself."""
-        pattern = self._subscription.pattern
-        if pattern is None:
-            return
-        self._matched = pattern.matches(existing)
+        self._subscriber.match(existing)
         self.tick()
 
     def unsubscribe(self, lock_by: Deadline) -> None:
         """Read nothing any more, whatever was read before."""
         with self._held(lock_by):
-            self._unsubscribe(lock_by)
+            self._subscriber.unsubscribe(lock_by)
 
     def assign(self, places: set[TopicPartition], lock_by: Deadline) -> None:
         """Read these partitions, past the group; none is the end of any subscription.
@@ -132,11 +129,10 @@ class ConsumerInstance:
         """
         with self._held(lock_by):
             if not places:
-                self._unsubscribe(lock_by)
+                self._subscriber.unsubscribe(lock_by)
                 return
-            self._require_mode("manual")
-            self._member.assign(places)
-            self._subscription = Subscription(by_hand=True)
+            self._subscriber.require_mode("manual")
+            self._subscriber.assign(places)
 
     def seek(self, place: TopicPartition, target: Target, deadline: Deadline) -> None:
         """Go on reading a partition elsewhere: at an offset, a time, or an end of its log.
@@ -152,33 +148,42 @@ class ConsumerInstance:
                     errors.IllegalState,
                     f"No current assignment for partition {place.topic}-{place.partition}",
                 )
-            offset = self._resolved(place, target, deadline)
-            member.seek(place, offset, self._subscription.by_hand, deadline)
+            offset = member.resolved(place, target, deadline)
+            member.seek(place, offset, self.subscription.by_hand, deadline)
             self._handed_out[place] = offset
             if self.description.auto_commit:
                 member.store({place: offset})
 
     def read(
-        self, limits: ReadLimits, take: Callable[[ConsumedRecords], int], lock_by: Deadline
-    ) -> None:
-        """Read records and count what `take` takes of them as handed out; the rest is kept.
+        self, limits: ReadLimits, take: Take, done: Callable[[Exception | None], None]
+    ) -> Read:
+        """Begin to read records, and count what `take` takes of them as handed out.
 
-        Returns as soon as there was data, or at the deadline. `take` gets batch by batch and says
-        how many of a batch's records it has taken; fewer than all end the read. Where it raises, it
-        has taken none; its error passes through if no batch came before.
+        `done` is called once, now or by another thread, with the failure or None: as soon as there
+        was data, or at the deadline. Reads are served in their order. Raises: IllegalState where
+        the instance reads nothing, InstanceNotFound, TooManyRequests; then `done` is not called.
         """
-        with self._held(lock_by):
-            if self._subscription == NOTHING:
-                raise because(
-                    errors.IllegalState,
-                    "Consumer is not subscribed to any topics or assigned any partitions",
-                )
-            if self._impossible:
-                names, self._impossible = self._impossible, []
-                raise because(errors.IllegalTopic, f"Invalid topics: {names}"[:LONGEST_LIST])
-            self._member.resume()
-            self._gather(limits)
-            self._hand_out(self._taken(limits.max_bytes, take))
+        self._subscriber.require_any()
+        read = Read(limits, take, done, self._line)
+        self._line.add(read)
+        self.attempt()
+        return read
+
+    def attempt(self) -> None:
+        """End the reads that can be; waits neither for Kafka nor for another call.
+
+        A call that holds the instance has it tried again when it ends.
+        """
+        self._attempt_due = True
+        # Whoever comes here while another attempt is under way leaves it to that one.
+        while self._attempt_due and self._line and self._mutex.acquire(blocking=False):
+            self._attempt_due = False
+            try:
+                ended = self._end_reads()
+            finally:
+                self._mutex.release()
+            for read in ended:
+                read.tell()
 
     def commit(self, deadline: Deadline, wait: bool = True) -> Offsets:
         """Commit what has been handed out and still belongs to this instance; returns next offsets.
@@ -188,13 +193,18 @@ class ConsumerInstance:
         """
         with self._held(deadline):
             wanted = dict(self._handed_out)
-            self._commit({place: CommittedOffset(o) for place, o in wanted.items()}, deadline, wait)
+            offsets = {place: CommittedOffset(offset) for place, offset in wanted.items()}
+            if offsets and wait:
+                self._member.commit(offsets, deadline)
+            elif offsets:
+                self._member.commit_soon(offsets)
             return wanted
 
     def commit_offsets(self, offsets: Stored, deadline: Deadline) -> None:
         """Commit these next offsets, of any partitions. Raises: 50002/50003."""
         with self._held(deadline):
-            self._commit(offsets, deadline, wait=True)
+            if offsets:
+                self._member.commit(offsets, deadline)
 
     def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
         """What the group has stored for partitions, whoever committed it; none: left out."""
@@ -203,16 +213,21 @@ class ConsumerInstance:
 
     def tick(self) -> None:
         """Serve librdkafka while no client does: an idle instance must not block its group."""
-        if self._mutex.acquire(blocking=False):
+        if self._line:
+            # An attempt does that too; one now and then makes up for a word that was lost.
+            self._reads.wake(self)
+        elif self._mutex.acquire(blocking=False):
             try:
                 if not self._stopping.is_set():
-                    self._follow_pattern()
+                    self._subscriber.follow_pattern()
                     self._member.serve(0)
             finally:
-                self._mutex.release()
+                self._release()
 
     def close(self, deadline: Deadline) -> bool:
-        """Leave the group and free the client; a reader is told to end first. False if it hangs.
+        """Leave the group and free the client; reads end first, with what there is.
+
+        False if it hangs.
 
         Only the holder of the mutex may close: closing under another thread's poll hangs that
         thread.
@@ -220,6 +235,10 @@ class ConsumerInstance:
         self._stopping.set()
         if not self._mutex.acquire(timeout=deadline.left()):
             return False
+        self._line.close()
+        for read in self._end_reads():
+            read.tell()
+        self._detach()
         # The mutex is never released: a late caller finds the instance stopping, not a dead client.
         only_joins = self._member.grouped and not self._member.owned
         closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
@@ -245,121 +264,23 @@ class ConsumerInstance:
         finally:
             if held:
                 self.last_used = self._clock()
-                self._mutex.release()
+                self._release()
 
-    def _require_mode(self, mode: str) -> None:
-        if self._subscription.mode not in ("none", mode):
-            raise because(
-                errors.IllegalState,
-                "Subscription to topics, partitions and pattern are mutually exclusive "
-                f"(this instance reads by {self._subscription.mode})",
-            )
+    def _release(self) -> None:
+        self._mutex.release()
+        if self._line:
+            # What came meanwhile is theirs.
+            self._reads.wake(self)
 
-    def _subscribe(self, wanted: Subscription) -> None:
-        self._subscription = wanted
-        self._matched = None
-        # librdkafka says nothing of names that no topic can have; the next read does, once.
-        self._impossible = [topic for topic in wanted.topics if not legal_topic(topic)]
-        possible = tuple(topic for topic in wanted.topics if legal_topic(topic))
-        if possible:
-            self._member.subscribe(possible)
-        else:
-            self._member.unsubscribe(Deadline(LEAST_CLOSE_SECONDS))
-
-    def _unsubscribe(self, deadline: Deadline) -> None:
-        if not self._member.unsubscribe(deadline):
-            raise because(errors.KafkaRetriable, f"{self._about} is still joining its group.")
-        self._subscription = NOTHING
-        self._matched = None
-
-    def _follow_pattern(self) -> None:
-        """Subscribe to what the pattern matches now, if that has changed."""
-        matched, self._matched = self._matched, None
-        if matched is None or matched == self._subscription.topics:
-            return
-        self._subscribe(Subscription(matched, self._subscription.pattern))
-
-    def _resolved(self, place: TopicPartition, target: Target, deadline: Deadline) -> int:
-        """The offset that a target stands for at this moment."""
-        if target.offset is not None:
-            return target.offset
-        if target.time_ms is not None:
-            found = self._member.offset_for_time(place, target.time_ms, deadline)
-            if found is not None:
-                return found
-        low, high = self._member.bounds(place, deadline)
-        return low if target.beginning else high
-
-    def _commit(self, offsets: Stored, deadline: Deadline, wait: bool) -> None:
-        if not offsets:
-            return
-        if wait:
-            self._member.commit(offsets, deadline)
-        else:
-            self._member.commit_soon(offsets)
-
-    def _gather(self, limits: ReadLimits) -> None:
-        """Poll until enough is carried or time is up. Raises: what Kafka reports meanwhile."""
-        member = self._member
-        end = None
-        while not (self._enough(limits) or self._stopping.is_set() or self._draining.is_set()):
-            self._follow_pattern()
-            if end is None and (member.assigned or not member.joining):
-                # The time to join does not count: a first read would else come back empty.
-                end = limits.join.sooner(limits.wait_seconds)
-            bound = end or limits.join
-            member.poll(bound.left())
-            if (bound.expired or member.failed) and not member.carried:
-                member.raise_failure()
-                return
-            if bound.expired:
-                return
-
-    def _enough(self, limits: ReadLimits) -> bool:
-        member = self._member
-        if not (member.carried and limits.min_bytes):
-            return bool(member.carried)
-        member.drain()
-        wanted = min(limits.min_bytes, limits.max_bytes)
-        return sum(sizes_of(member.carried)) > wanted
-
-    def _taken(self, max_bytes: int, take: Callable[[ConsumedRecords], int]) -> Offsets:
-        """The next offsets behind what is taken of the records up to the limit."""
-        taken: Offsets = {}
-        for messages in self._fitting(max_bytes):
-            records = ConsumedRecords(messages)
-            try:
-                count = take(records)
-            except Exception:
-                self._member.put_back(messages)
-                if not taken:
-                    raise
-                break
-            taken |= records.next_offsets(count)
-            if count < len(messages):
-                self._member.put_back(messages[count:])
-                break
-        return taken
-
-    def _fitting(self, max_bytes: int) -> Iterator[list[Message]]:
-        """Carried records up to the limit, at least one if there is any, in batches."""
-        member, left, batch = self._member, max_bytes, list[Message]()
-        at_least = 1
-        while member.carried:
-            totals = list(accumulate(sizes_of(member.carried)))
-            # Reaching the limit ends a read as well as passing it does (reference behaviour).
-            count = max(at_least, bisect_left(totals, left))
-            batch += member.carried[:count]
-            del member.carried[:count]
-            if member.carried:
-                break
-            at_least, left = 0, left - totals[-1]
-            if len(batch) >= BATCH_COUNT:
-                yield batch
-                batch = []
-            member.drain()
-        if batch:
-            yield batch
+    def _end_reads(self) -> list[Read]:
+        """Claim the reads that end by now; the others are tried again when the next is due."""
+        ending = self._stopping.is_set() or self._draining.is_set()
+        ended, next_due = self._reader.end(ending)
+        if ended:
+            self.last_used = self._clock()
+        if next_due is not None:
+            self._reads.arm(self, next_due)
+        return ended
 
     def _hand_out(self, fresh: Offsets) -> None:
         """Count records as returned to the client: these, and only these, can be committed."""

@@ -4,6 +4,7 @@ With its committed offsets an instance could be made again from these, here or e
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import Deadline
@@ -21,6 +22,15 @@ class InstanceDescription:
     min_bytes: int | None = None
     request_seconds: float | None = None
     include: frozenset[str] = frozenset()
+
+    @property
+    def kafka_config(self) -> dict[str, Any]:
+        """What librdkafka is to be told of it."""
+        return {
+            "group.id": self.group,
+            "auto.offset.reset": self.auto_offset_reset,
+            "enable.auto.commit": self.auto_commit,
+        }
 
 
 @dataclass(frozen=True, slots=True)

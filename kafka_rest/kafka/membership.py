@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from kafka_rest.errors import RestError
 from kafka_rest.kafka import positions
+from kafka_rest.kafka.description import Target
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, are_records, place_of
 from kafka_rest.kafka.positions import Stored
@@ -68,6 +69,11 @@ class Membership:
             }
         )
 
+    @property
+    def consumer(self) -> Consumer:
+        """The client, to be told what it has got, not to be called."""
+        return self._consumer
+
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""
         wanted = set(topics)
@@ -118,13 +124,16 @@ class Membership:
             self.serve(deadline.left())
             self._drop({place})
 
-    def bounds(self, place: TopicPartition, deadline: Deadline) -> tuple[int, int]:
-        """The first offset of a partition and the one after its last."""
-        return positions.bounds(self._consumer, place, deadline, place.about)
-
-    def offset_for_time(self, place: TopicPartition, ms: int, deadline: Deadline) -> int | None:
-        """The offset of the first record at or after a time; None where all are before it."""
-        return positions.offset_for_time(self._consumer, place, ms, deadline)
+    def resolved(self, place: TopicPartition, target: Target, deadline: Deadline) -> int:
+        """The offset that a target stands for at this moment."""
+        if target.offset is not None:
+            return target.offset
+        if target.time_ms is not None:
+            found = positions.offset_for_time(self._consumer, place, target.time_ms, deadline)
+            if found is not None:
+                return found
+        low, high = positions.bounds(self._consumer, place, deadline, place.about)
+        return low if target.beginning else high
 
     def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
         """What the group has stored for these partitions; those without an offset are left out."""
@@ -137,15 +146,16 @@ class Membership:
         """Serve the queue once, for a slice at the longest; what record comes is carried."""
         self._take(self._consumer.poll(min(timeout, POLL_SLICE_SECONDS)))
 
-    def drain(self) -> None:
-        """Carry what is there at once."""
+    def drain(self) -> bool:
+        """Carry what is there at once, and serve events. False where no message was there."""
         messages = self._consumer.consume(DRAIN_COUNT, 0)
         if messages and are_records(messages):
             self._trouble = None
             self.carried += messages
-            return
-        for message in messages:
-            self._take(message)
+        else:
+            for message in messages:
+                self._take(message)
+        return bool(messages)
 
     def serve(self, timeout: float) -> None:
         """Serve the queue for its events; a flood of records, which would hide them, is paused."""

@@ -23,6 +23,7 @@ from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
 from kafka_rest.kafka.simple import SimpleConsumers
+from kafka_rest.kafka.waiting import WaitingReads
 from kafka_rest.pinning import mint_instance
 from kafka_rest.records import Deadline
 from kafka_rest.schemas.resolve import SchemaResolver
@@ -124,9 +125,14 @@ class ClientRegistry:
             self.settings[s.SIMPLECONSUMER_POOL_TIMEOUT_MS] / 1000,
         )
 
+    def _reads(self) -> WaitingReads:
+        return WaitingReads(self.settings[s.CONSUMER_LONG_POLLS_MAX], self.draining)
+
     def _instances(self) -> ConsumerInstances:
+        # Made before and so closed after the instances.
+        reads = self.reads
         return ConsumerInstances(
-            self._consumer_instance,
+            lambda description: self._consumer_instance(description, reads),
             InstanceLimits(
                 count=self.settings[s.CONSUMER_INSTANCES_MAX],
                 idle_seconds=self.settings[s.CONSUMER_INSTANCE_TIMEOUT_MS] / 1000,
@@ -141,6 +147,7 @@ class ClientRegistry:
     producer = _Lazy(_producer)
     schemas = _Lazy(_schemas)
     simple_consumers = _Lazy(_simple_consumers)
+    reads = _Lazy(_reads)
     instances = _Lazy(_instances)
 
     def mint_instance(self, group: str) -> str:
@@ -160,6 +167,9 @@ class ClientRegistry:
     def drain(self) -> None:
         """Tell reads to answer with what they have; callable from a signal handler."""
         self.draining.set()
+        reads: WaitingReads | None = self.__dict__.get("reads")
+        if reads is not None:
+            reads.drain()
 
     def close(self, deadline: Deadline) -> None:
         """Leave all groups and deliver what is queued, in reverse order of making."""
@@ -186,11 +196,13 @@ class ClientRegistry:
             made: T = self.__dict__[name]
             return made
 
-    def _consumer_instance(self, description: InstanceDescription) -> ConsumerInstance:
+    def _consumer_instance(
+        self, description: InstanceDescription, reads: WaitingReads
+    ) -> ConsumerInstance:
         try:
             with free_threads():
                 return ConsumerInstance(
-                    description, config.consumer_config(self.settings), self.draining
+                    description, config.consumer_config(self.settings), self.draining, reads
                 )
         except KafkaException as failure:
             raise because(InvalidConsumerConfig, error_of(failure).str()) from failure

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from kafka_rest import errors
+from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import read_body
 from kafka_rest.api.response import error_body
 from kafka_rest.pinning import owner_slot
@@ -52,12 +53,20 @@ class Place(NamedTuple):
 
 
 class Forwarder:
-    """The middleware. `polls` and `relayed_polls` count the reads on the two lanes."""
+    """The middleware. `polls` and `relayed_polls` count reads that hold a thread of the two pools.
+
+    `parks`: the application leaves a read that waits to the server, where that can keep it.
+    """
 
     def __init__(
-        self, inner: "WSGIApplication", place: Place, owners: Owners, most_polls: int
+        self,
+        inner: "WSGIApplication",
+        place: Place,
+        owners: Owners,
+        most_polls: int,
+        parks: bool,
     ) -> None:
-        self._inner, self._place, self._owners = inner, place, owners
+        self._inner, self._place, self._owners, self._parks = inner, place, owners, parks
         self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
 
     def __call__(
@@ -72,12 +81,13 @@ class Forwarder:
         if not path.startswith("/consumers/"):
             return self._inner(environ, start_response)
         try:
+            owner = None if relayed else self._owner(environ, path)
+            elsewhere = owner is not None and owner != self._place.slot
+            holds_thread = elsewhere or not (self._parks and LANE in environ)
             room = self.relayed_polls if relayed else self.polls
-            with room.one() if _is_read(environ, path) else nullcontext():
-                if not relayed:
-                    owner = self._owner(environ, path)
-                    if owner is not None and owner != self._place.slot:
-                        return self._relay(owner, environ, start_response)
+            with room.one() if holds_thread and _is_read(environ, path) else nullcontext():
+                if owner is not None and elsewhere:
+                    return self._relay(owner, environ, start_response)
                 return self._inner(environ, start_response)
         except errors.RestError as error:
             return _render(error, start_response)

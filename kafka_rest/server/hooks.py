@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kafka_rest import settings as s
-from kafka_rest.app import create_app
+from kafka_rest.app import create_app, leaves_waits
 from kafka_rest.kafka.affinity import pin_python_threads
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
@@ -127,7 +127,9 @@ class Server:
             self.settings[s.REQUEST_MAX_BYTES],
         )
         owners = Owners(self.run_dir, clients.slots)
-        return Forwarder(app, place, owners, s.long_polls_max(self.settings))
+        return Forwarder(
+            app, place, owners, s.thread_polls_max(self.settings), leaves_waits(self.settings)
+        )
 
     # -- in the master
     # ---------------------------------------------------------------------------------

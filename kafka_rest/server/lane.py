@@ -81,9 +81,9 @@ class Seat:
         "data",
         "deadline",
         "ended",
+        "environ",
         "fd",
         "head",
-        "known",
         "last",
         "parked",
         "rest",
@@ -98,7 +98,7 @@ class Seat:
         self.rest: memoryview | None = None
         self.deadline: float | None = None
         self.parked: Parked | None = None
-        self.known: Known | None = None
+        self.environ: Mapping[str, str] = {}
         self.started = 0.0
         self.last = self.ended = False
 
@@ -111,22 +111,23 @@ class Seat:
 class Ticket:
     """A request that the lane can keep; the `Keeper` in its environ."""
 
-    __slots__ = ("_key", "_lane", "known", "parked")
+    __slots__ = ("_key", "_lane", "environ", "parked")
 
     def __init__(self, lane: "Lane", key: Key) -> None:
         self._lane, self._key = lane, key
         self.parked: Parked | None = None
-        self.known: Known | None = None
+        self.environ: Mapping[str, str] = {}
 
-    def keep(self, parked: Parked, again: Again, environ: Mapping[str, Any]) -> None:
-        """Take the answer under way, and remember the head."""
-        texts = {
+    def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
+        """Take the answer under way, and remember the head if it can be served again."""
+        self.environ = {
             name: value
             for name, value in environ.items()
             if isinstance(value, str) and name not in _VARYING_NAMES
         }
-        self.parked, self.known = parked, Known(again, texts)
-        self._lane.remember(self._key, self.known)
+        self.parked = parked
+        if again is not None:
+            self._lane.remember(self._key, Known(again, self.environ))
 
 
 class Lane:
@@ -203,12 +204,12 @@ class Lane:
                 del self._heads[next(iter(self._heads))]
             self._heads[key] = known
 
-    def park(self, seat: Seat, parked: Parked, known: Known, started: float) -> None:
+    def park(self, seat: Seat, parked: Parked, environ: Mapping[str, str], started: float) -> None:
         """Keep the connection until the answer is there, which may be now."""
-        seat.known, seat.started = known, started
+        seat.environ, seat.started = environ, started
         # In this order, and in the other one in watch(): see _sweep().
         seat.parked = parked
-        seat.deadline = started + parked.deadline.left()
+        seat.deadline = time.monotonic() + parked.deadline.left()
         parked.then(functools.partial(self._answer, seat))
 
     def take(self, seat: Seat) -> bool:
@@ -256,7 +257,7 @@ class Lane:
             # Nothing has happened yet: the ordinary way does it, or says what is wrong.
             seat.head = data[:end]
             return self._to_parser(seat, data)
-        self.park(seat, parked, known, started)
+        self.park(seat, parked, known.environ, started)
         return True
 
     def _hold(self, seat: Seat, data: bytes) -> bool:
@@ -297,8 +298,8 @@ class Lane:
                 _lines(headers),
                 len(body),
             )
-            if worker.answered is not None and seat.known is not None:
-                worker.answered(seat.known.environ, _peer(seat), status, len(body), seat.started)
+            if worker.answered is not None:
+                worker.answered(seat.environ, _peer(seat), status, len(body), seat.started)
             self._write(seat, memoryview(head + body))
         except Exception:
             # The thread that brought the answer serves others as well.
@@ -393,7 +394,8 @@ def _held(data: bytes) -> bool:
 
 def _peer(seat: Seat) -> str:
     client = seat.conn.client
-    return str(client[0]) if isinstance(client, tuple) else ""
+    # A worker that relays has said whose request it is.
+    return str(client[0] if isinstance(client, tuple) else seat.environ.get("REMOTE_ADDR", ""))
 
 
 @functools.lru_cache(64)

@@ -1,4 +1,4 @@
-"""How many reads may be under way at a time, so that waiting ones never take every thread."""
+"""How many reads may hold a thread at a time, where the lane cannot keep them."""
 
 import threading
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ class LongPolls:
         with self._lock:
             if self._count >= self._most:
                 raise TooManyRequests(
-                    f"This worker has {self._most} reads under way, as many as "
-                    "consumer.long.polls.max allows. Try again.",
+                    f"This worker has {self._most} reads under way that hold a thread each, as "
+                    "many as leave some for others. Try again.",
                     {"Retry-After": "1"},
                 )
             self._count += 1

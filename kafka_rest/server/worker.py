@@ -223,8 +223,8 @@ class Worker(ThreadWorker):
             conn.ticket = None
             keep = super().handle(conn)
             ticket: Ticket | None = conn.ticket
-            if keep and ticket and ticket.parked and ticket.known:
-                self.lane.park(seat, ticket.parked, ticket.known, started)
+            if keep and ticket and ticket.parked:
+                self.lane.park(seat, ticket.parked, ticket.environ, started)
                 return _IN_LANE
             if not keep or not self.alive or not self.next_request(conn):
                 break

@@ -3,7 +3,12 @@
 The rows stand in `table`; this package also makes every document about them.
 """
 
-from kafka_rest.settings.derived import listeners, long_polls_max, longest_read_seconds, pinned_port
+from kafka_rest.settings.derived import (
+    listeners,
+    longest_read_seconds,
+    pinned_port,
+    thread_polls_max,
+)
 from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
 from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
 from kafka_rest.settings.types import Listener, Setting
@@ -16,8 +21,8 @@ __all__ = [
     "SettingsError",
     "listeners",
     "load",
-    "long_polls_max",
     "longest_read_seconds",
     "pinned_port",
+    "thread_polls_max",
     "warnings",
 ]

@@ -4,21 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kafka_rest.settings import table as t
-from kafka_rest.settings.derived import lane_threads, pinned_port
+from kafka_rest.settings.derived import pinned_port
 
 if TYPE_CHECKING:
     from kafka_rest.settings.load import Settings
 
 Check = Callable[["Settings"], Iterator[tuple[str, str]]]
-
-
-def _long_polls_leave_threads(settings: "Settings") -> Iterator[tuple[str, str]]:
-    threads = lane_threads(settings)
-    if settings[t.CONSUMER_LONG_POLLS_MAX] >= threads:
-        yield (
-            t.CONSUMER_LONG_POLLS_MAX.name,
-            f"below server.threads and server.forward.threads ({threads}), or 0",
-        )
 
 
 def _pinned_ports_exist(settings: "Settings") -> Iterator[tuple[str, str]]:
@@ -28,4 +19,4 @@ def _pinned_ports_exist(settings: "Settings") -> Iterator[tuple[str, str]]:
             yield t.CONSUMER_PINNING_LISTENERS.name, "false where there is no port for each worker"
 
 
-CHECKS: tuple[Check, ...] = (_long_polls_leave_threads, _pinned_ports_exist)
+CHECKS: tuple[Check, ...] = (_pinned_ports_exist,)

@@ -27,12 +27,7 @@ def longest_read_seconds(settings: "Settings") -> float:
     return max(own, settings[t.CONSUMER_REQUEST_TIMEOUT_MAX_MS]) / 1000
 
 
-def lane_threads(settings: "Settings") -> int:
-    """The threads of the smaller of a worker's two lanes."""
-    return min(settings[t.SERVER_THREADS], settings[t.SERVER_FORWARD_THREADS])
-
-
-def long_polls_max(settings: "Settings") -> int:
-    """Reads that a lane may have under way: as set, else three quarters of its threads."""
-    threads = lane_threads(settings)
-    return settings[t.CONSUMER_LONG_POLLS_MAX] or max(1, threads - max(1, threads // FREE_SHARE))
+def thread_polls_max(settings: "Settings") -> int:
+    """Reads that may wait in the threads of a lane, where they have to: three quarters of them."""
+    threads = min(settings[t.SERVER_THREADS], settings[t.SERVER_FORWARD_THREADS])
+    return max(1, threads - max(1, threads // FREE_SHARE))

@@ -316,10 +316,10 @@ CONSUMER_INSTANCES_MAX = _ours(
 )
 CONSUMER_LONG_POLLS_MAX = _ours(
     "consumer.long.polls.max",
-    t.integer(0),
-    "0",
-    "Reads under way in each worker; one more is answered 429. 0: a quarter of the "
-    "threads stays free.",
+    t.integer(1),
+    "5000",
+    "Reads that wait for records in each worker; one more is answered 429. Each takes some "
+    "memory, and no thread.",
 )
 CONSUMER_PINNING_LISTENERS = _ours(
     "consumer.pinning.listeners",

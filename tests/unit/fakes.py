@@ -8,6 +8,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
+from kafka_rest.errors import TooManyRequests
+
 
 class FakeClock:
     """A clock that moves when told to."""
@@ -191,6 +193,39 @@ class FakeConsumer:
     def close(self) -> None:
         self.close_gate.wait(5)
         self.closed.set()
+
+
+class FakeReads:
+    """Notes who is to be tried again, and when; the test does so."""
+
+    def __init__(self) -> None:
+        self.count, self.most = 0, 1000
+        self.armed = 0.0
+        self.woken: list[Any] = []
+        self.attached: list[Any] = []
+
+    def enter(self) -> None:
+        if self.count >= self.most:
+            raise TooManyRequests
+        self.count += 1
+
+    def leave(self) -> None:
+        self.count -= 1
+
+    def attach(self, instance: Any, consumer: Any, client_id: str) -> Callable[[], None]:
+        self.attached.append(instance)
+
+        def detach() -> None:
+            assert not consumer.closed.is_set(), "told of after close"
+            self.attached.remove(instance)
+
+        return detach
+
+    def wake(self, instance: Any) -> None:
+        self.woken.append(instance)
+
+    def arm(self, instance: Any, seconds: float) -> None:
+        self.armed = seconds
 
 
 class FakeProducer:

@@ -2,11 +2,11 @@
 
 import re
 
-from kafka_rest.api.consumers import auto_commit, instance_name, require_format
+from kafka_rest.api.consumers import auto_commit, instance_name, read_answer, require_format
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
 from kafka_rest.api.request import Call, partition_number
-from kafka_rest.api.response import Answer, to_json
+from kafka_rest.api.response import Answer, Later, to_json
 from kafka_rest.api.v1 import offers, shapes
 from kafka_rest.core import consume
 from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
@@ -34,13 +34,13 @@ def create_instance(call: Call, group: str) -> Answer:
     "/consumers/<group>/instances/<instance>/topics/<topic>",
     offers.READ_TOPIC,
 )
-def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer:
+def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer | Later:
     """Read from a topic, to which the first read subscribes the instance for life."""
     max_bytes = call.query_long("max_bytes", UNLIMITED)
     found = call.clients.instances.get(group, instance)
     require_format(found, call.format_name)
     request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.records)
-    return Answer(consume.read_topic(call.clients, found, request, topic))
+    return read_answer(consume.read_topic(call.clients, found, request, topic))
 
 
 @endpoint(

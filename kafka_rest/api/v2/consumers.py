@@ -1,10 +1,10 @@
 """Views of v2's consumer instances: create, subscribe or assign, seek, read, commit."""
 
-from kafka_rest.api.consumers import auto_commit, instance_name, require_format
+from kafka_rest.api.consumers import auto_commit, instance_name, read_answer, require_format
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
-from kafka_rest.api.response import NO_CONTENT, Answer, to_json
+from kafka_rest.api.response import NO_CONTENT, Answer, Later, to_json
 from kafka_rest.api.v1.shapes import instance as instance_shape
 from kafka_rest.api.v2 import envelopes, offers, shapes
 from kafka_rest.api.v2.records import includable, included
@@ -133,7 +133,7 @@ def get_committed(call: Call, group: str, instance: str) -> Answer:
 
 
 @endpoint("consumers.consume-{format}", "GET", f"{_PATH}/records", offers.READ)
-def read_records(call: Call, group: str, instance: str) -> Answer:
+def read_records(call: Call, group: str, instance: str) -> Answer | Later:
     """Read what is there, or comes within the time."""
     timeout = call.query_long("timeout", NOT_GIVEN)
     max_bytes = call.query_long("max_bytes", NOT_GIVEN)
@@ -145,7 +145,7 @@ def read_records(call: Call, group: str, instance: str) -> Answer:
         shapes.records_shape(include or found.description.include),
         timeout / 1000 if timeout > 0 else None,
     )
-    return Answer(consume.read(call.clients, found, request), media_type=media_type)
+    return read_answer(consume.read(call.clients, found, request), media_type)
 
 
 def _instance(call: Call, group: str, name: str) -> ConsumerInstance:

@@ -11,7 +11,7 @@ from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.records import Deadline
-from tests.unit.fakes import FakeClock, FakeConsumer
+from tests.unit.fakes import FakeClock, FakeConsumer, FakeReads
 
 IDLE_SECONDS = 300.0
 
@@ -38,7 +38,7 @@ class Bench:
             self.consumers.append(FakeConsumer(config, self.clock))
             return self.consumers[-1]
 
-        return ConsumerInstance(description, {}, threading.Event(), client, self.clock)
+        return ConsumerInstance(description, {}, threading.Event(), FakeReads(), client, self.clock)
 
     def create(self, name: str, group: str = "g") -> ConsumerInstance:
         return self.instances.create(InstanceDescription(group, name, "binary", "smallest", False))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kafka_rest.api.parking import LANE
 from kafka_rest.pinning import owner_slot
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.relay import Lost, RelayedAnswer, Unreachable
@@ -32,12 +33,14 @@ class FakeOwners:
 
 
 class Bench:
-    def __init__(self, slot: int = 0, slots: int = SLOTS, polls: int = 2) -> None:
+    def __init__(
+        self, slot: int = 0, slots: int = SLOTS, polls: int = 2, parks: bool = True
+    ) -> None:
         self.owners: Any = FakeOwners()
         self.local: list[bytes] = []
         self.seen: dict[str, Any] = {}
         place = Place(slot, slots, 5.0, 100)
-        self.forwarder = Forwarder(self._app, place, self.owners, polls)
+        self.forwarder = Forwarder(self._app, place, self.owners, polls, parks)
 
     def _app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         self.seen = environ
@@ -46,7 +49,7 @@ class Bench:
         return [b"local"]
 
     def call(
-        self, method: str, uri: str, body: bytes = b"", family: int = socket.AF_INET, **more: str
+        self, method: str, uri: str, body: bytes = b"", family: int = socket.AF_INET, **more: Any
     ) -> tuple[str, dict[str, str], bytes]:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
@@ -166,7 +169,20 @@ def test_body_above_the_limit_is_413_and_not_relayed() -> None:
     assert bench.owners.sent == []
 
 
-def test_reads_are_capped_and_others_are_not() -> None:
+def test_read_that_the_lane_keeps_is_not_capped_here() -> None:
+    uri = f"/consumers/g/instances/{name_of(0)}/topics/t"
+    lane = {LANE: object()}
+    bench = Bench(polls=1)
+    with bench.forwarder.polls.one():
+        assert bench.call("GET", uri, **lane)[0].startswith("200")
+        elsewhere = f"/consumers/g/instances/{name_of(1)}/topics/t"
+        assert bench.call("GET", elsewhere, **lane)[0].startswith("429")
+    flask = Bench(polls=1, parks=False)
+    with flask.forwarder.polls.one():
+        assert flask.call("GET", uri, **lane)[0].startswith("429")
+
+
+def test_reads_that_hold_a_thread_are_capped_and_others_are_not() -> None:
     bench = Bench(slot=0, polls=1)
     uri = f"/consumers/g/instances/{name_of(0)}"
     with bench.forwarder.polls.one():

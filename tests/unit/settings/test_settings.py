@@ -89,7 +89,7 @@ MISTAKES = [
     ("response.mediatype.default", "x", "media type"),
     ("authentication.method", "BASIC", "NONE"),
     ("consumer.instance.timeout.ms", "-1", "a whole number"),
-    ("consumer.long.polls.max", "4096", "below server.threads"),
+    ("consumer.long.polls.max", "0", "1"),
 ]
 
 
@@ -158,7 +158,6 @@ def test_row_is_documented(row: Any) -> None:
     assert f"`{row.name}`" in documents.markdown()
 
 
-def test_long_polls_leave_a_quarter_of_the_threads_free() -> None:
-    assert s.long_polls_max(s.load(overrides=["server.threads=16"])) == 12
-    assert s.long_polls_max(s.load(overrides=["server.threads=2"])) == 1
-    assert s.long_polls_max(s.load(overrides=["consumer.long.polls.max=5"])) == 5
+def test_reads_that_hold_threads_leave_a_quarter_of_them_free() -> None:
+    assert s.thread_polls_max(s.load(overrides=["server.threads=16"])) == 12
+    assert s.thread_polls_max(s.load(overrides=["server.threads=2"])) == 1
