@@ -84,8 +84,7 @@ class LanedConnection:
         answers: Pending[Any] = Pending(Deadline(ANSWER_SECONDS))
         self._app.wsgi_app(environ, lambda *_answer: None)
         assert ticket.parked is not None, "the request was refused"
-        assert ticket.known is not None
-        self.known = ticket.known
+        self.known = self.lane._heads[split(raw)[0]]
         ticket.parked.then(lambda *answer: answers.set(answer))
         status, _headers, text = answers.wait()
         assert status == "200 OK", text

@@ -239,6 +239,8 @@ class ConsumerInstance:
         for read in self._end_reads():
             read.tell()
         self._detach()
+        # It holds this as well, and what ends the wake-ups holds it too: nothing for the collector.
+        del self._reader, self._detach
         # The mutex is never released: a late caller finds the instance stopping, not a dead client.
         only_joins = self._member.grouped and not self._member.owned
         closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
