@@ -18,7 +18,7 @@ from werkzeug.routing import BaseConverter
 from kafka_rest.api.doors import Doors
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, Later
-from kafka_rest.api.v2.errors import in_v2
+from kafka_rest.api.v2.errors import differs_in_v2, in_v2
 from kafka_rest.errors import BadRequest, RestError
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice, Negotiation, Variant
@@ -75,7 +75,8 @@ class Route:
         try:
             answer = self._views[version](call, **checked(segments))
         except RestError as error:
-            if version == "v2":
+            # Never from itself: nothing but the collector would free it, with body and frames.
+            if version == "v2" and differs_in_v2(error):
                 raise in_v2(error) from error
             raise
         if version == "v2" and isinstance(answer, Later):

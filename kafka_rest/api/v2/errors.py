@@ -14,9 +14,13 @@ _IN_V2: dict[type[RestError], type[RestError]] = {
 }
 
 
+def differs_in_v2(error: RestError) -> bool:
+    """True where v2 answers another code."""
+    return type(error) in _IN_V2
+
+
 def in_v2(error: RestError) -> RestError:
     """The error as v2 answers it."""
-    kind = _IN_V2.get(type(error))
-    if kind is None:
+    if not differs_in_v2(error):
         return error
-    return because(kind, error.cause or error.text)
+    return because(_IN_V2[type(error)], error.cause or error.text)
