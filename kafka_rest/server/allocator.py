@@ -15,13 +15,15 @@ log = logging.getLogger(__name__)
 ARENAS_MAX = 2
 _M_ARENA_MAX = -8
 TRIM_SECONDS = 5.0
+# Once: each makes classes, which hold themselves.
+_C = ctypes.CDLL(None)
 
 
 def limit_arenas() -> None:
     """Let this process have `ARENAS_MAX` arenas; without effect where the C library is another."""
     try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS_MAX)
-    except (OSError, AttributeError):
+        _C.mallopt(_M_ARENA_MAX, ARENAS_MAX)
+    except AttributeError:
         log.info("the C library has no mallopt, its arenas are not limited")
 
 
@@ -31,8 +33,8 @@ def trim() -> bool:
     Takes 0.1 ms where little is free, some ms where much is; the interpreter is free meanwhile.
     """
     try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
+        _C.malloc_trim(0)
+    except AttributeError:
         return False
     return True
 

@@ -1,10 +1,13 @@
 """What keeps the server small: imports that wait, pages that workers share, memory given back."""
 
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from kafka_rest.server.allocator import trim
 
 FREEZE = """
 import gc
@@ -71,3 +74,11 @@ def test_master_keeps_the_collector_from_the_pages_that_workers_share() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no malloc_trim")
 def test_trim_gives_back_what_is_free_below_something_that_is_not() -> None:
     assert said(TRIM) == ["True", "True", "True"]
+
+
+def test_trim_leaves_nothing_to_the_collector() -> None:
+    trim()
+    gc.collect()
+    for _ in range(10):
+        trim()
+    assert gc.collect() == 0
