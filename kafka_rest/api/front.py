@@ -15,7 +15,7 @@ from kafka_rest import settings as s
 from kafka_rest.api.endpoints import ROUTE, Route, decoded_segment
 from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import PATH, Call
-from kafka_rest.api.response import Answer, Later, error_body, rest_error
+from kafka_rest.api.response import Answer, Later, drop_stack, error_body, rest_error
 from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice
@@ -139,6 +139,7 @@ class _Served:
         except Exception as failure:
             error = rest_error(failure)
             body = error_body(error, self.clients.settings[s.DEBUG])
+            drop_stack(error)
             return STATUS_LINES[error.status], ((_TYPE, media_type), *error.headers.items()), body
         headers = ((_TYPE, answer.media_type or media_type),)
         return STATUS_LINES[answer.status], headers, answer.body or b""
