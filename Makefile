@@ -5,7 +5,7 @@ BIN := .venv/bin
 LANES ?= unit embedded kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint type unit contract integration bench in-flight soak clean docs
+.PHONY: help install run test check lint type unit contract integration bench profile in-flight soak clean docs
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ integration: install ## Run the integration tests on the embedded broker
 
 bench: install ## Measure speed and memory on a real Kafka (BENCH="--help" lists the options)
 	@$(BIN)/python -m tests.performance.bench $(BENCH)
+
+profile: install ## Where the CPU of one request goes: by thread, by stage, by code
+	@$(BIN)/python -m tests.performance.profile $(PROFILE)
 
 in-flight: install ## Measure what a limit of requests in flight gains and costs
 	@$(BIN)/python -m tests.performance.in_flight $(IN_FLIGHT)

@@ -90,6 +90,10 @@ class LanedConnection:
         assert status == "200 OK", text
         return json.loads(text)
 
+    def wait(self) -> None:
+        """Wait until the connection is armed and something has come, as the lane's thread does."""
+        assert self.lane._epoll.poll(ANSWER_SECONDS), "nothing came"
+
     def take(self) -> None:
         """Have the lane serve what the client has sent, as its thread does when it wakes up."""
         while True:
@@ -120,7 +124,7 @@ class LanedConnection:
         return body
 
     def close(self) -> None:
-        """End the connection and the lane."""
+        """End the connection and the lane; nothing must be under way any more."""
         self.lane.forget(self.seat)
         self.client.close()
         self.seat.sock.close()
