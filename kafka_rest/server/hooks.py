@@ -25,7 +25,7 @@ from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline
 from kafka_rest.server.access_log import AccessLog
-from kafka_rest.server.allocator import keep_trimmed, limit_arenas
+from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.relay import Owners, socket_path
 
@@ -169,7 +169,7 @@ class Server:
         """Listen on the slot's private socket, and port if wanted, beside the server's."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         limit_arenas()
-        keep_trimmed()
+        keep_tidy()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
         worker.answered = self._access_log.write if self._access_log.on else None

@@ -4,10 +4,11 @@ import gc
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from kafka_rest.server.allocator import trim
+from kafka_rest.server.allocator import OLDER_TURNS, OLDEST_TURNS, tidy, trim
 
 FREEZE = """
 import gc
@@ -18,7 +19,7 @@ print(gc.get_freeze_count() > len(gc.get_objects()))
 """
 TRIM = """
 from pathlib import Path
-from kafka_rest.server.allocator import trim
+from kafka_rest.server.allocator import OLDER_TURNS, OLDEST_TURNS, tidy, trim
 def kilobytes():
     status = Path("/proc/self/status").read_text()
     return int(status.partition("RssAnon:")[2].split()[0])
@@ -54,6 +55,13 @@ LATER = {
 }
 
 
+class Cycle:
+    """Something that holds itself."""
+
+    def __init__(self) -> None:
+        self.myself = self
+
+
 def said(code: str) -> list[str]:
     """The words that a fresh interpreter prints; what is tested here is the matter of a process."""
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -82,3 +90,22 @@ def test_trim_leaves_nothing_to_the_collector() -> None:
     for _ in range(10):
         trim()
     assert gc.collect() == 0
+
+
+@pytest.mark.parametrize(
+    ("looks", "turn"), [(0, 1), (1, OLDER_TURNS), (2, OLDEST_TURNS)], ids=["new", "old", "oldest"]
+)
+def test_cycles_are_freed_in_time_however_old(looks: int, turn: int) -> None:
+    gc.disable()
+    try:
+        cycle = Cycle()
+        held = weakref.ref(cycle)
+        for generation in range(looks):
+            gc.collect(generation)
+        del cycle
+        tidy(turn - 1)
+        assert (held() is None) == (turn == 1)
+        tidy(turn)
+        assert held() is None
+    finally:
+        gc.enable()
