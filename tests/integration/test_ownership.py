@@ -19,8 +19,8 @@ V1 = {"Content-Type": "application/vnd.kafka.v1+json"}
 
 @pytest.fixture(scope="module")
 def crowd(stack: Stack) -> Iterator[Proxy]:
-    """Four workers."""
-    with Proxy(stack, workers=4, threads=24) as running:
+    """Four workers; a read waits as long as a slow machine may need for its first record."""
+    with Proxy(stack, {"consumer.request.timeout.ms": "5000"}, workers=4, threads=24) as running:
         yield running
 
 
