@@ -30,7 +30,12 @@ def delete_instance(call: Call, group: str, instance: str) -> Answer:
 
 def read_answer(pending: Pending[ReadResult], media_type: str | None = None) -> Answer | Later:
     """The answer of a read: now where it has ended already, else later."""
-    later = Later(pending, lambda result: Answer(result.text(), media_type=media_type), again=False)
+    later = Later(
+        pending,
+        lambda result: Answer(result.text(), media_type=media_type),
+        again=False,
+        raises=True,
+    )
     return later.wait() if pending.there else later
 
 

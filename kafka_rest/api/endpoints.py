@@ -79,7 +79,7 @@ class Route:
             if version == "v2" and differs_in_v2(error):
                 raise in_v2(error) from error
             raise
-        if version == "v2" and isinstance(answer, Later):
+        if version == "v2" and isinstance(answer, Later) and answer.raises:
             return answer._replace(render=functools.partial(_rendered_in_v2, answer.render))
         return answer
 

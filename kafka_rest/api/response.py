@@ -30,11 +30,13 @@ class Later(NamedTuple):
     """What a view returns whose answer is still under way: `render` makes it of the result.
 
     `again`: whether another request with the same head can be served without ever blocking.
+    `raises`: whether the result may be one that `render` raises a RestError for.
     """
 
     pending: Pending[Any]
     render: Callable[[Any], Answer]
     again: bool = True
+    raises: bool = False
 
     def wait(self) -> Answer:
         """The answer; blocks until the pending result is there, within its deadline."""

@@ -30,7 +30,7 @@ from tests.unit.kafka.test_metadata import Cluster, FakeAdmin
 
 RECORDED_WITH = (3, 11)
 RECORDED = {
-    "produce 1 json record": Cost(103, 1_938),
+    "produce 1 json record": Cost(97, 1_909),
     "produce 100 json records": Cost(299, 16_298),
     "produce 100 avro records by schema id": Cost(416, 22_656),
     "render a read of 1,000 json records": Cost(24, 839),
