@@ -40,8 +40,8 @@ _CONSUMER_DEFAULTS: dict[str, Any] = {
     "allow.auto.create.topics": False,
     "topic.metadata.refresh.interval.ms": 30_000,
     # 64 MB of prefetch for each of many consumers is too much; 8 MB still feed reads of 1 MB.
-    # Of small records each costs librdkafka some 400 bytes more, which that limit does not count;
-    # the next fetch, of up to 1 MB a partition, comes on top.
+    # Of small records each costs librdkafka some 400 bytes more, which that limit does not count.
+    # The least count is that of each partition, and the next fetch, of up to 1 MB, comes on top.
     "queued.max.messages.kbytes": 8_192,
     "queued.min.messages": 5_000,
     "fetch.max.bytes": 8_388_608,
