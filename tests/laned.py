@@ -16,7 +16,8 @@ from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline
 from kafka_rest.server.framing import Parser
-from kafka_rest.server.lane import Known, Lane, Seat, Ticket, split
+from kafka_rest.server.lane import Lane, split
+from kafka_rest.server.seats import Known, Seat, Ticket
 
 ANSWER_SECONDS = 10.0
 HEAD = (
@@ -71,7 +72,7 @@ class LanedConnection:
         The lane knows the head afterwards.
         """
         raw = self.request(body)[: -len(body)]
-        ticket = Ticket(self.lane, split(raw)[0])
+        ticket = Ticket(self.seat, raw, split(raw)[0], False, self.lane.remember)
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "POST",
             "RAW_URI": f"/topics/{self.topic}",

@@ -1,9 +1,11 @@
 """Bring a consumer's requests to the worker that owns it; WSGI middleware before the application.
 
-The owner follows from group and instance by arithmetic. A relayed request arrives on a private Unix
-socket and is never relayed again. Views know nothing of workers.
+The owner follows from group and instance by arithmetic. A read, which may wait, takes its
+connection along to the owner where that can be; everything else is relayed. A relayed request
+arrives on a private Unix socket and is never relayed again. Views know nothing of workers.
 """
 
+import functools
 import io
 import logging
 import re
@@ -24,6 +26,7 @@ from kafka_rest.pinning import owner_slot
 from kafka_rest.records import Deadline
 from kafka_rest.server.long_polls import LongPolls
 from kafka_rest.server.relay import Lost, Owners, Unreachable
+from kafka_rest.server.seats import Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -83,9 +86,13 @@ class Forwarder:
         try:
             owner = None if relayed else self._owner(environ, path)
             elsewhere = owner is not None and owner != self._place.slot
-            holds_thread = elsewhere or not (self._parks and LANE in environ)
+            reads, kept = _is_read(environ, path), self._parks and LANE in environ
+            if owner is not None and elsewhere and reads and kept:
+                ticket: Ticket = environ[LANE]
+                if ticket.hand_over(functools.partial(self._owners.hand_over, owner)):
+                    return ()
             room = self.relayed_polls if relayed else self.polls
-            with room.one() if holds_thread and _is_read(environ, path) else nullcontext():
+            with room.one() if reads and (elsewhere or not kept) else nullcontext():
                 if owner is not None and elsewhere:
                     return self._relay(owner, environ, start_response)
                 return self._inner(environ, start_response)

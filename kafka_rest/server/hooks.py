@@ -27,6 +27,7 @@ from kafka_rest.records import Deadline
 from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
+from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.relay import Owners, socket_path
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class Server:
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
         if self.slots > 1:
-            worker.sockets = [*worker.sockets, _private_listener(self.run_dir, worker.slot)]
+            private = _private_listener(self.run_dir, worker.slot)
+            worker.sockets = [*worker.sockets, private, Arrivals(self.run_dir, worker.slot)]
         if self.settings[s.CONSUMER_PINNING_LISTENERS]:
             worker.sockets = [*worker.sockets, _pinned_listener(self.settings, worker.slot)]
 

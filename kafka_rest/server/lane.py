@@ -20,14 +20,16 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gunicorn.http.body import LengthReader
 from gunicorn.http.wsgi import HEADER_VALUE_RE, SERVER
 from gunicorn.util import http_date
 
-from kafka_rest.api.parking import Again, Headers, Parked
+from kafka_rest.api.parking import Headers, Parked
 from kafka_rest.server.framing import REQUEST_SECONDS, STALL_SECONDS
+from kafka_rest.server.handover import HEAD_BYTES
+from kafka_rest.server.seats import Key, Known, Seat, Ticket
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,7 @@ EXPIRY_SECONDS = 5.0
 """How long after its deadline an expired answer may take; then its connection is closed."""
 SWEEP_SECONDS = 0.5
 HEADS = 1024
-HEAD_BYTES = 4096
-"""How many heads are remembered, oldest forgotten first, and up to which size."""
+"""How many heads are remembered, oldest forgotten first."""
 BODY_BYTES = 1 << 18
 """A larger body is for the pool."""
 READ_BYTES = 1 << 16
@@ -49,85 +50,12 @@ WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
 
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\nContent-Length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
-# Fields that no view looks at; gunicorn takes any value of this form alike.
+# Those of VARYING_NAMES; gunicorn takes any value of this form alike.
 _VARYING = re.compile(
     rb"\r\n(?:Traceparent|Tracestate|X-Request-ID|X-Correlation-ID): ?[!-~]{1,200}(?=\r\n)",
     re.IGNORECASE,
 )
-_VARYING_NAMES = frozenset(
-    {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"}
-)
-Key = tuple[bytes, bool]
-"""A head without its length and trace ids, and whether it had a length."""
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
-
-
-class Known(NamedTuple):
-    """What is remembered of a head."""
-
-    again: Again
-    environ: Mapping[str, str]
-
-
-class Seat:
-    """A connection as the lane sees it.
-
-    `data`: the part of a request that has been read; `rest`: the part of an answer that has not
-    been sent; `head`: the head of the request that went to the pool, as it came.
-    """
-
-    __slots__ = (
-        "conn",
-        "data",
-        "deadline",
-        "ended",
-        "environ",
-        "fd",
-        "head",
-        "last",
-        "parked",
-        "rest",
-        "sock",
-        "started",
-    )
-
-    def __init__(self, conn: Any) -> None:
-        self.conn, self.sock = conn, conn.sock
-        self.fd: int = conn.sock.fileno()
-        self.data = self.head = b""
-        self.rest: memoryview | None = None
-        self.deadline: float | None = None
-        self.parked: Parked | None = None
-        self.environ: Mapping[str, str] = {}
-        self.started = 0.0
-        self.last = self.ended = False
-
-    @property
-    def idle(self) -> bool:
-        """True where neither a request nor an answer is half on its way."""
-        return not self.data and self.rest is None
-
-
-class Ticket:
-    """A request that the lane can keep; the `Keeper` in its environ."""
-
-    __slots__ = ("_key", "_lane", "environ", "parked")
-
-    def __init__(self, lane: "Lane", key: Key) -> None:
-        self._lane, self._key = lane, key
-        self.parked: Parked | None = None
-        self.environ: Mapping[str, str] = {}
-
-    def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
-        """Take the answer under way, and remember the head if it can be served again."""
-        self.environ = {
-            name: value
-            for name, value in environ.items()
-            if isinstance(value, str) and name not in _VARYING_NAMES
-        }
-        self.parked = parked
-        if again is not None:
-            self._lane.remember(self._key, Known(again, self.environ))
 
 
 class Lane:
@@ -167,11 +95,21 @@ class Lane:
             return
         seat.deadline = time.monotonic() + self._worker.cfg.keepalive
         seat.parked = None
-        if self._seats.get(seat.fd) is seat:
-            self._epoll.modify(seat.fd, ARMED)
-        else:
-            self._seats[seat.fd] = seat
-            self._epoll.register(seat.fd, ARMED)
+        self._seats[seat.fd] = seat
+        self._arm(seat, ARMED)
+
+    def adopt(self, seat: Seat, head: bytes) -> None:
+        """Take a connection in that another worker has sent; its request is for the pool."""
+        seat.head, seat.arrived = head, True
+        seat.conn.parser.unreader.unread(head)
+        self._seats[seat.fd] = seat
+
+    def release(self, seat: Seat) -> None:
+        """The connection is another worker's by now: only our descriptor is about to be closed."""
+        self.forget(seat)
+        if seat.registered:
+            # It stays open elsewhere, so that closing ours would not end this.
+            self._epoll.unregister(seat.fd)
 
     def forget(self, seat: Seat) -> None:
         """The connection is about to be closed."""
@@ -194,8 +132,10 @@ class Lane:
         ):
             return None
         key, length = split(raw)
-        declared = dict(request.headers).get("CONTENT-LENGTH", "0")
-        return Ticket(self, key) if length == int(declared) else None
+        if length != int(dict(request.headers).get("CONTENT-LENGTH", "0")):
+            return None
+        movable, seat.arrived = not (length or seat.arrived), False
+        return Ticket(seat, raw, key, movable, self.remember)
 
     def remember(self, key: Key, known: Known) -> None:
         """Serve requests with this head from now on."""
@@ -267,8 +207,15 @@ class Lane:
             seat.started = now
         seat.deadline = min(now + STALL_SECONDS, seat.started + REQUEST_SECONDS)
         seat.data = data
-        self._epoll.modify(seat.fd, ARMED)
+        self._arm(seat, ARMED)
         return True
+
+    def _arm(self, seat: Seat, events: int) -> None:
+        if seat.registered:
+            self._epoll.modify(seat.fd, events)
+        else:
+            seat.registered = True
+            self._epoll.register(seat.fd, events)
 
     @staticmethod
     def _to_parser(seat: Seat, data: bytes) -> bool:
@@ -317,7 +264,7 @@ class Lane:
         if sent < len(data):
             seat.deadline = time.monotonic() + STALL_SECONDS
             seat.rest, seat.parked = data[sent:], None
-            self._epoll.modify(seat.fd, WRITABLE)
+            self._arm(seat, WRITABLE)
             return
         seat.rest = None
         if seat.last:

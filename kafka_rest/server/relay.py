@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from kafka_rest.records import Deadline
+from kafka_rest.server.handover import Departures
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -78,13 +79,13 @@ def socket_path(run_dir: str, slot: int) -> str:
 
 
 class Owners:
-    """Sends requests to the workers that own them.
+    """Sends requests, or their connections, to the workers that own them.
 
     Thread-safe; one pool of connections for each slot.
     """
 
     def __init__(self, run_dir: str, slots: int) -> None:
-        self._run_dir = run_dir
+        self._run_dir, self._departures = run_dir, Departures(run_dir)
         self._idle: list[queue.LifoQueue[_UnixConnection]] = [
             queue.LifoQueue(IDLE_CONNECTIONS) for _ in range(slots)
         ]
@@ -114,8 +115,13 @@ class Owners:
         self._put_back(slot, connection, answer)
         return RelayedAnswer(f"{answer.status} {answer.reason}", headers, content)
 
+    def hand_over(self, slot: int, head: bytes, connection: socket.socket) -> bool:
+        """Give a connection to its owner. False where that does not take it; see `handover`."""
+        return self._departures.send(slot, head, connection)
+
     def close(self) -> None:
         """Close the idle connections."""
+        self._departures.close()
         for idle in self._idle:
             while True:
                 try:

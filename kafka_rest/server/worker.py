@@ -26,7 +26,9 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from kafka_rest.api.parking import LANE
 from kafka_rest.server.framing import STALL_SECONDS, Parser, Response, write_error
-from kafka_rest.server.lane import Lane, Seat, Ticket
+from kafka_rest.server.handover import Arrivals, Arrived
+from kafka_rest.server.lane import Lane
+from kafka_rest.server.seats import Seat, Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -149,7 +151,7 @@ class Worker(ThreadWorker):
                 return application(environ, start_response)  # type: ignore[no-any-return]
             environ[LANE] = ticket
             body: Iterable[bytes] = application(environ, start_response)
-            response.parked = ticket.parked is not None
+            response.parked = ticket.moved or ticket.parked is not None
             return body
 
         self.wsgi = with_lane
@@ -177,9 +179,22 @@ class Worker(ThreadWorker):
             conn.readable.register(conn.sock, select.POLLIN)
             # gunicorn need not wait for the first bytes: the lane does.
             conn.data_ready, conn.seat = True, Seat(conn)
-            self.lane.watch(conn.seat)
-        else:
-            self.pool(conn).put(conn)
+            if not isinstance(conn.sock, Arrived):
+                self.lane.watch(conn.seat)
+                return
+            conn.server = conn.sock.getsockname()
+            self.lane.adopt(conn.seat, conn.sock.head)
+        self.pool(conn).put(conn)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections or not; a worker that stops takes those that were sent to it."""
+        super().set_accept_enabled(enabled)
+        if not self.alive and not enabled:
+            for listener in self.sockets:
+                if isinstance(listener, Arrivals):
+                    listener.end()
+                    while listener.waiting:
+                        self.accept(listener)
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""
@@ -223,6 +238,11 @@ class Worker(ThreadWorker):
             conn.ticket = None
             keep = super().handle(conn)
             ticket: Ticket | None = conn.ticket
+            if ticket and ticket.moved:
+                self.lane.release(seat)
+                conn.sock.close()
+                conn.close = lambda graceful=False: None
+                return False
             if keep and ticket and ticket.parked:
                 self.lane.park(seat, ticket.parked, ticket.environ, started)
                 return _IN_LANE

@@ -22,7 +22,12 @@ class FakeOwners:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, bytes]] = []
+        self.handed_over: list[tuple[int, bytes, Any]] = []
         self.fails: Exception | None = None
+
+    def hand_over(self, slot: int, head: bytes, connection: Any) -> bool:
+        self.handed_over.append((slot, head, connection))
+        return True
 
     def send(self, slot: int, environ: Any, body: bytes, deadline: Any) -> RelayedAnswer:
         assert deadline.left() > 0
@@ -30,6 +35,16 @@ class FakeOwners:
         if self.fails is not None:
             raise self.fails
         return RelayedAnswer("200 OK", [("X-Slot", str(slot))], b"relayed")
+
+
+class FakeTicket:
+    """A request whose connection can go, or not."""
+
+    def __init__(self, goes: bool) -> None:
+        self._goes = goes
+
+    def hand_over(self, send: Any) -> bool:
+        return self._goes and bool(send(b"head", "connection"))
 
 
 class Bench:
@@ -51,6 +66,18 @@ class Bench:
     def call(
         self, method: str, uri: str, body: bytes = b"", family: int = socket.AF_INET, **more: Any
     ) -> tuple[str, dict[str, str], bytes]:
+        answer, content = self.run(method, uri, body, family, **more)
+        return answer[0][0], dict(answer[0][1]), content
+
+    def run(
+        self,
+        method: str,
+        uri: str,
+        body: bytes = b"",
+        family: int = socket.AF_INET,
+        **more: Any,
+    ) -> tuple[list[Any], bytes]:
+        """What start_response was called with, and the body."""
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "RAW_URI": uri,
@@ -62,7 +89,7 @@ class Bench:
         }
         answer: list[Any] = []
         content = b"".join(self.forwarder(environ, lambda *a: answer.append(a) or (lambda _: None)))
-        return answer[0][0], dict(answer[0][1]), content
+        return answer, content
 
 
 def name_of(slot: int) -> str:
@@ -171,7 +198,7 @@ def test_body_above_the_limit_is_413_and_not_relayed() -> None:
 
 def test_read_that_the_lane_keeps_is_not_capped_here() -> None:
     uri = f"/consumers/g/instances/{name_of(0)}/topics/t"
-    lane = {LANE: object()}
+    lane = {LANE: FakeTicket(goes=False)}
     bench = Bench(polls=1)
     with bench.forwarder.polls.one():
         assert bench.call("GET", uri, **lane)[0].startswith("200")
@@ -180,6 +207,29 @@ def test_read_that_the_lane_keeps_is_not_capped_here() -> None:
     flask = Bench(polls=1, parks=False)
     with flask.forwarder.polls.one():
         assert flask.call("GET", uri, **lane)[0].startswith("429")
+
+
+def test_read_takes_its_connection_to_the_owner() -> None:
+    path = f"/consumers/g/instances/{name_of(3)}"
+    bench, ticket = Bench(), FakeTicket(goes=True)
+    assert bench.run("GET", f"{path}/records", **{LANE: ticket}) == ([], b"")
+    assert bench.owners.handed_over == [(3, b"head", "connection")]
+    assert bench.owners.sent == []
+    # Nothing else does: it would not wait there.
+    assert bench.call("POST", f"{path}/offsets", **{LANE: ticket})[2] == b"relayed"
+    assert bench.call("DELETE", path, **{LANE: ticket})[2] == b"relayed"
+    assert len(bench.owners.handed_over) == 1
+
+
+def test_read_whose_connection_cannot_go_is_relayed() -> None:
+    path = f"/consumers/g/instances/{name_of(3)}/records"
+    for bench, more in [
+        (Bench(), {LANE: FakeTicket(goes=False)}),
+        (Bench(parks=False), {LANE: FakeTicket(goes=True)}),
+        (Bench(), {}),
+    ]:
+        assert bench.call("GET", path, **more)[2] == b"relayed"
+        assert bench.owners.sent == [(3, b"")]
 
 
 def test_reads_that_hold_a_thread_are_capped_and_others_are_not() -> None:

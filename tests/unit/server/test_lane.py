@@ -14,7 +14,8 @@ import pytest
 from kafka_rest.core.pending import Pending
 from kafka_rest.records import Deadline
 from kafka_rest.server.framing import Parser
-from kafka_rest.server.lane import HEADS, Known, Lane, Seat, split
+from kafka_rest.server.lane import HEADS, Lane, split
+from kafka_rest.server.seats import Known, Seat, Ticket
 from kafka_rest.server.worker import Worker
 
 HEAD = b"POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -60,15 +61,22 @@ class Bench:
     def enqueue_req(self, conn: Any) -> None:
         self.pool.put(conn)
 
-    def connect(self) -> tuple[socket.socket, Seat]:
-        """A client, and its seat, which is watched."""
+    def connect(self, watched: bool = True) -> tuple[socket.socket, Seat]:
+        """A client, and its seat."""
         client, server = socket.socketpair()
         client.settimeout(5)
         self.clients += [client, server]
         conn = Connection(server)
         conn.seat = Seat(conn)
-        self.lane.watch(conn.seat)
+        if watched:
+            self.lane.watch(conn.seat)
         return client, conn.seat
+
+    def arrive(self, head: bytes) -> tuple[socket.socket, Seat]:
+        """A client whose connection another worker has sent, and its seat."""
+        client, seat = self.connect(watched=False)
+        self.lane.adopt(seat, head)
+        return client, seat
 
     def know(self, serve: Callable[[bytes], Any], head: bytes = HEAD % 3) -> None:
         self.lane.remember(split(head)[0], Known(serve, {"REQUEST_METHOD": "POST"}))
@@ -253,6 +261,63 @@ def test_client_that_does_not_read_is_waited_for_and_gets_all(bench: Bench) -> N
     assert answer_of(client)[1] == big
     client.sendall(HEAD % 3 + b"abc")
     assert answer_of(client)[1] == big
+
+
+def test_connection_that_arrives_is_kept_like_one_that_was_accepted(bench: Bench) -> None:
+    client, seat = bench.arrive(HEAD % 3)
+    assert seat.conn.parser.unreader.read() == HEAD % 3
+    assert (seat.head, seat.arrived) == (HEAD % 3, True)
+    big, late = Answer(), Answer(seconds=0.05)
+    bench.lane.park(seat, big, {}, time.monotonic())
+    big.pending.set(b"x" * 3_000_000)
+    assert len(answer_of(client)[1]) == 3_000_000
+    bench.know(lambda _body: late)
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"late"
+
+
+def test_answer_of_a_connection_that_arrived_is_brought_about_too(bench: Bench) -> None:
+    client, seat = bench.arrive(HEAD % 3)
+    bench.lane.park(seat, Answer(seconds=0.05), {}, time.monotonic())
+    assert answer_of(client)[1] == b"late"
+
+
+def test_connection_that_was_given_away_is_none_of_the_lane_any_more(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert bench.to_pool()[0] is seat
+    with seat.sock.dup() as elsewhere:
+        bench.lane.release(seat)
+        seat.sock.close()
+        # The next one most likely has the same number.
+        other, _ = bench.connect()
+        client.sendall(HEAD % 3 + b"abc")
+        other.sendall(HEAD % 3 + b"def")
+        assert answer_of(other)[1] == b"<def>"
+        assert elsewhere.recv(1000) == HEAD % 3 + b"abc"
+        assert bench.pool.empty()
+
+
+def test_ticket_gives_a_connection_away_once_and_with_all_that_came(bench: Bench) -> None:
+    sent: list[tuple[bytes, Any]] = []
+
+    def send(head: bytes, connection: socket.socket) -> bool:
+        sent.append((head, connection))
+        return True
+
+    def ticket(movable: bool = True) -> Ticket:
+        return Ticket(seat, HEAD % 0, (b"head", True), movable, bench.lane.remember)
+
+    _, seat = bench.connect()
+    refused = ticket()
+    assert not refused.hand_over(lambda _head, _connection: False)
+    assert not refused.moved
+    assert not ticket(movable=False).hand_over(send)
+    assert ticket().hand_over(send)
+    seat.conn.parser.unreader.unread(b"GET /pipelined")
+    assert not ticket().hand_over(send)
+    assert sent == [(HEAD % 0, seat.sock)]
 
 
 def test_connection_that_its_client_closes_goes_to_the_pool_to_be_closed(bench: Bench) -> None:

@@ -18,6 +18,7 @@ SIGNATURES: list[tuple[Callable[..., Any], list[str]]] = [
     (WORKER.run, ["self"]),
     (WORKER.init_process, ["self"]),
     (WORKER.handle_request, ["self", "req", "conn"]),
+    (WORKER.set_accept_enabled, ["self", "enabled"]),
     (base.Worker.load_wsgi, ["self"]),
     (wsgi.Response.should_close, ["self"]),
     (wsgi.Response.start_response, ["self", "status", "headers", "exc_info"]),
@@ -36,7 +37,8 @@ SIGNATURES: list[tuple[Callable[..., Any], list[str]]] = [
 ]
 
 USES: list[tuple[Callable[..., Any], list[str]]] = [
-    (WORKER.accept, ["self.enqueue_req(conn)"]),
+    (WORKER.accept, ["self.enqueue_req(conn)", "listener.accept()", "errno.ECONNABORTED"]),
+    (WORKER.set_accept_enabled, ["self.poller.register(listener, selectors.EVENT_READ"]),
     (WORKER.on_client_socket_readable, ["self.enqueue_req(conn)"]),
     (WORKER.on_pending_socket_readable, ["self.enqueue_req(conn)"]),
     (WORKER.finish_request, ["result is _DEFER", "conn.close(graceful=True)", "fs.result()"]),
@@ -50,7 +52,7 @@ USES: list[tuple[Callable[..., Any], list[str]]] = [
     (WORKER.handle_request, ["if resp.should_close():", "post_request(self, req, environ, resp)"]),
     (WORKER.handle, ["self._keepalive_after(conn, self.handle_request(req, conn))"]),
     (WORKER.__init__, ["self.max_keepalived = self.cfg.worker_connections - self.cfg.threads"]),
-    (WORKER.run, ["while self.alive", "while self.nr_conns > 0"]),
+    (WORKER.run, ["while self.alive", "self.set_accept_enabled(False)", "self.nr_conns > 0"]),
     (CONNECTION.wait_for_data, ["if self.data_ready"]),
     (base.Worker.load_wsgi, ["self.wsgi = self.app.wsgi()"]),
     (wsgi.create, ["if req._expected_100_continue", "resp = response_class(req, sock, cfg"]),
