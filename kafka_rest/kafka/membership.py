@@ -22,9 +22,8 @@ from kafka_rest.records import Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
-# consume(n, t) does not return before 200 ms even when a record arrives earlier, poll(t) does if
-# t is
-# shorter; a slice this long also bounds how late a reader notices that it is to stop.
+# consume(n, t) does not return before 200 ms even when a record arrives earlier, poll(t) does if t
+# is shorter.
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
 IDLE_CARRY_COUNT = 100

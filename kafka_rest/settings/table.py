@@ -121,7 +121,7 @@ SERVER_THREADS = _ours(
     "server.threads",
     t.integer(2, 4096),
     "32",
-    "Threads of each worker; a request, and a waiting read, takes one.",
+    "Threads of each worker; a request takes one, a read not while it waits.",
     importance="medium",
 )
 SERVER_FORWARD_THREADS = _ours(
@@ -354,7 +354,7 @@ AUTHENTICATION_METHOD = _row(
 )
 _ignored("zookeeper.connect", "localhost:2181", "Kafka's own protocol is all that is needed")
 _ignored("producer.threads", "5", "one producer serves all requests of a worker")
-_ignored("consumer.threads", "1", "a read uses its request's thread, see server.threads")
+_ignored("consumer.threads", "1", "a read takes a thread only when there is something to read")
 _ignored("consumer.iterator.timeout.ms", "1", "librdkafka reads without an iterator")
 _ignored("consumer.iterator.backoff.ms", "50", "a read is woken by its first record")
 _ignored("metric.reporters", "", "Java classes cannot be loaded")
