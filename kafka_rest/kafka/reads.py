@@ -79,10 +79,10 @@ class Read:
         self._done(self.failure)
 
     def expire(self) -> None:
-        """End it now, unless it is ending: another call has held the instance for too long."""
+        """End it now, unless it is ending: it has not been tried although it was due."""
         if self._line.claim(self):
             self.failure = because(
-                errors.KafkaRetriable, "another call still holds the consumer instance."
+                errors.KafkaRetriable, "the consumer instance is busy with another call or read."
             )
             self.tell()
 

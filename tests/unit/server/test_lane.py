@@ -282,6 +282,16 @@ def test_answer_of_a_connection_that_arrived_is_brought_about_too(bench: Bench) 
     assert answer_of(client)[1] == b"late"
 
 
+def test_time_that_a_request_took_before_it_was_parked_is_not_taken_off(bench: Bench) -> None:
+    client, seat = bench.arrive(HEAD % 3)
+    answer = Answer(seconds=60)
+    bench.lane.park(seat, answer, {}, started=time.monotonic() - 100)
+    assert seat.deadline is not None
+    assert seat.deadline > time.monotonic()
+    answer.pending.set(b"in time")
+    assert answer_of(client)[1] == b"in time"
+
+
 def test_connection_that_was_given_away_is_none_of_the_lane_any_more(bench: Bench) -> None:
     bench.know(at_once)
     client, seat = bench.connect()
