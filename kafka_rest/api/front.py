@@ -7,7 +7,7 @@ Where the server can keep a connection, an answer that comes later is left to it
 to serve the next request of that head (`api.parking`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,11 @@ class _Parked:
     def deadline(self) -> Deadline:
         """When it is to be expired."""
         return self._later.pending.deadline
+
+    @property
+    def abandon(self) -> Callable[[], None] | None:
+        """Ends it with nothing, where a client that has gone makes a difference."""
+        return self._later.pending.abandon
 
     def then(self, send: Send) -> None:
         """Have the answer sent when it is there."""

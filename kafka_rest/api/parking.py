@@ -23,6 +23,11 @@ class Parked(Protocol):
         """When it is to be expired."""
         ...
 
+    @property
+    def abandon(self) -> Callable[[], None] | None:
+        """Ends it with nothing, for a client that has gone; None where that makes no difference."""
+        ...
+
     def then(self, send: Send) -> None:
         """Have the answer sent when it is there, once, here or by another thread."""
         ...

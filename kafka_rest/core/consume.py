@@ -108,9 +108,11 @@ def read(
     lookups = Deadline(max(deadline.left(), LOOKUP_SECONDS))
     answer = _rendering(clients, own.embedded_format, request.render, lookups)
     pending: Pending[ReadResult] = Pending(Deadline(join + wait + DUE_GRACE_SECONDS))
-    pending.source = instance.read(
+    begun = instance.read(
         bounds, answer.take, lambda failure: pending.set(ReadResult(answer, failure))
     )
+    # What a client that has gone would get is for the next one.
+    pending.source, pending.abandon = begun, begun.abandon
     return pending
 
 

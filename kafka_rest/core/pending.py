@@ -25,14 +25,16 @@ class Pending(Generic[T]):
     """Takes one value from whoever has it, and gives it to the one who asks.
 
     `set` may be called before, during or after the asking, from any thread. At the deadline it is
-    the asker's part to call `expire`, which brings a value about.
+    the asker's part to call `expire`, which brings a value about. `abandon`, where there is one, is
+    for an asker that has nobody any more to tell the value to.
     """
 
-    __slots__ = ("_meet", "_then", "_value", "deadline", "source")
+    __slots__ = ("_meet", "_then", "_value", "abandon", "deadline", "source")
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
         self.source: Expirable | None = None
+        self.abandon: Callable[[], None] | None = None
         # One C call: of the two who meet here, giver and asker, exactly one gets 1.
         self._meet = count().__next__
         self._value: T | None = None

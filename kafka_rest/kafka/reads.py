@@ -78,6 +78,11 @@ class Read:
         """Say that it has ended; to be called once by whoever has claimed it."""
         self._done(self.failure)
 
+    def abandon(self) -> None:
+        """End it with nothing, unless it is ending: nobody is there to take what it would get."""
+        if self._line.claim(self):
+            self.tell()
+
     def expire(self) -> None:
         """End it now, unless it is ending: it has not been tried although it was due."""
         if self._line.claim(self):

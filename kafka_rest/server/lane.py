@@ -45,8 +45,10 @@ BODY_BYTES = 1 << 18
 READ_BYTES = 1 << 16
 HELD_BYTES = 1 << 13
 """So much of an unfinished head is held here; with more, the parser has something to say."""
+READY = select.EPOLLIN | select.EPOLLOUT
 ARMED = select.EPOLLIN | select.EPOLLONESHOT
 WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+GONE = select.EPOLLRDHUP | select.EPOLLONESHOT
 
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\nContent-Length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
@@ -150,6 +152,8 @@ class Lane:
         # In this order, and in the other one in watch(): see _sweep().
         seat.parked = parked
         seat.deadline = time.monotonic() + parked.deadline.left()
+        if parked.abandon is not None:
+            self._arm(seat, GONE)
         parked.then(functools.partial(self._answer, seat))
 
     def take(self, seat: Seat) -> bool:
@@ -278,10 +282,12 @@ class Lane:
         """Serve events until the lane is closed."""
         swept = 0.0
         while True:
-            for fd, _ in self._epoll.poll(SWEEP_SECONDS):
+            for fd, events in self._epoll.poll(SWEEP_SECONDS):
                 seat = self._seats.get(fd)
-                if seat is not None:
+                if seat is not None and events & READY:
                     self._ready(seat)
+                elif seat is not None:
+                    self._gone(seat)
                 elif fd == self._closing:
                     return
             now = time.monotonic()
@@ -299,6 +305,13 @@ class Lane:
             # One connection's trouble is not the others'.
             log.exception("connection dropped")
             self._end(seat)
+
+    @staticmethod
+    def _gone(seat: Seat) -> None:
+        """The client of a parked request has closed its side, or all of it."""
+        parked = seat.parked
+        if parked is not None and parked.abandon is not None:
+            parked.abandon()
 
     def _sweep(self, now: float) -> None:
         """End what has run out of time."""

@@ -29,11 +29,20 @@ class Answer:
         self.pending: Pending[bytes] = Pending(Deadline(seconds))
         self.deadline = self.pending.deadline
 
+    abandon: Any = None
+
     def then(self, send: Any) -> None:
         self.pending.then(lambda body: send("200 OK", (("Content-Type", "a/b"),), body))
 
     def expire(self) -> None:
         self.pending.set(b"late")
+
+
+class Abandonable(Answer):
+    """One that ends with nothing where its client has gone."""
+
+    def abandon(self) -> None:
+        self.pending.set(b"")
 
 
 class Connection:
@@ -211,6 +220,35 @@ def test_answer_that_does_not_come_is_brought_about_at_its_deadline(bench: Bench
     client, _ = bench.connect()
     client.sendall(HEAD % 3 + b"abc")
     assert answer_of(client)[1] == b"late"
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_WR, None])
+def test_answer_is_abandoned_when_its_client_has_gone(bench: Bench, how: int | None) -> None:
+    answers = [Abandonable()]
+    bench.know(lambda _body: answers[0])
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    wait_until(lambda: seat.parked is not None)
+    assert not bench.told
+    if how is None:
+        client.close()
+    else:
+        client.shutdown(how)
+        assert answer_of(client)[1] == b""
+    assert bench.to_pool() == (seat, b"")
+    assert seat.ended
+    assert bench.pool.empty()
+
+
+def test_answer_that_is_not_abandoned_is_given_to_a_client_that_says_no_more(bench: Bench) -> None:
+    answer = Answer()
+    bench.know(lambda _body: answer)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    client.shutdown(socket.SHUT_WR)
+    wait_until(lambda: seat.parked is not None)
+    answer.pending.set(b"done")
+    assert answer_of(client)[1] == b"done"
 
 
 def test_refusal_sends_the_same_bytes_the_ordinary_way(bench: Bench) -> None:
