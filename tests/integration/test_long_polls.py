@@ -175,7 +175,7 @@ def test_polls_end_when_the_server_stops(stack: Stack) -> None:
     with Proxy(stack, workers=2, threads=8) as proxy:
         consumers = [reader(proxy, topic) for _ in range(10)]
         polls = [Poll(proxy, consumer) for consumer in consumers for _ in range(5)]
-        time.sleep(0.5)
+        time.sleep(1)
         assert not any(poll.answered for poll in polls)
         proxy.process.terminate()
         assert [values(poll.answer()) for poll in polls] == [[]] * 50
@@ -185,9 +185,10 @@ def test_polls_end_when_the_server_stops(stack: Stack) -> None:
 def test_polls_of_a_killed_worker_end_and_others_do_not(stack: Stack) -> None:
     topic = stack.create_topic()
     with Proxy(stack, workers=2, threads=8) as proxy:
-        consumers = [reader(proxy, topic) for _ in range(20)]
+        # Names spread over the workers; an unnamed consumer lives where its request arrived.
+        consumers = [reader(proxy, topic, name=f"i{number}") for number in range(20)]
         polls = [Poll(proxy, consumer) for consumer in consumers]
-        time.sleep(0.5)
+        time.sleep(1)
         victim = proxy.worker_pids()[0]
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda: victim not in proxy.worker_pids() and len(proxy.worker_pids()) == 2)
