@@ -236,6 +236,9 @@ def _encoded(
         except ConversionError:
             # Which of them it refused is found out below.
             pass
+    if encoder.costly:
+        # One by one it may take a time that a client chooses.
+        deadline.require_blocking()
     stored: list[bytes | None] = []
     try:
         for text in texts:

@@ -14,6 +14,7 @@ from kafka_rest.formats.embedded import (
     DecodeError,
     Encoder,
     FindSchema,
+    SchemaError,
 )
 from kafka_rest.records import Schema
 
@@ -28,10 +29,18 @@ def _parsed(schema: Schema) -> Any:
 
 @Compiled
 def _reader(schema: Schema) -> avro_read.Read:
-    parsed = _parsed(schema)
-    if parsed.type == "bytes":
-        return _read_bytes
-    return avro_read.compile_reader(parsed)
+    if schema.schema_type != SCHEMA_TYPE:
+        raise DecodeError(f"the schema is of type {schema.schema_type}")
+    try:
+        parsed = _parsed(schema)
+        if parsed.type == "bytes":
+            return _read_bytes
+        return avro_read.compile_reader(parsed)
+    except SchemaError as error:
+        raise DecodeError(str(error)) from error
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        # Python's compiler has a limit as well.
+        raise DecodeError("its schema is nested too deeply") from error
 
 
 @Compiled
@@ -101,8 +110,9 @@ class Avro:
     def decode(self, data: bytes, find_schema: FindSchema) -> bytes:
         """The JSON text of a stored value. Raises: DecodeError, and what `find_schema` raises."""
         schema_id = envelope.schema_id_of(data, "Avro")
-        read = _reader(find_schema(schema_id))
+        schema = find_schema(schema_id)
         try:
+            read = _reader(schema)
             return _texts(read([data], envelope.HEADER_BYTES))[0]
         except DecodeError as error:
             raise DecodeError(

@@ -97,9 +97,9 @@ def compile_packer(schema: Any, header: bytes) -> Pack | None:
         kind = source.type_of(schema, outermost=True)
         parts = source.parts(schema, "value")
         pack = source.compiled(["HEADER", *parts], header)
+        decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
     except (_NotTaken, RecursionError, SyntaxError, MemoryError):
         return None
-    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
 
     def packed(texts: list[bytes]) -> list[bytes]:
         try:

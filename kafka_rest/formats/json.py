@@ -42,8 +42,6 @@ def compact_all(texts: list[bytes]) -> list[bytes]:
     """
     if len(texts) == 1:
         return [compact(texts[0])]
-    if len(texts) == 1:
-        return [compact(texts[0])]
     joined = b"[%b]" % b",".join(texts)
     try:
         found: bytes = msgspec.json.format(joined, indent=-1)

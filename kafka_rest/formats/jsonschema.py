@@ -1,6 +1,7 @@
 """The embedded format jsonschema: JSON validated by a schema, in the schema registry's envelope."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,8 @@ from kafka_rest.formats.jsonschema_types import decoder_of
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "JSON"
+MOST_REFERENCES = 100_000
+"""So often references are followed for one value: some seconds."""
 REASON_LENGTH = 200
 
 # What the library raises for a schema that its metaschema lets through, such as a broken one behind
@@ -48,6 +51,8 @@ _FAILURES: tuple[type[Exception], ...] = (
 _REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unresolvable)
 
 _JSON = Json()
+_REFERRING = {"$ref", "$dynamicRef", "$recursiveRef"}
+_followed = threading.local()
 
 
 # The library's rules have no types.
@@ -110,6 +115,18 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
+def _counted(own: _Rule) -> _Rule:
+    """A rule that follows references, of which a few can be followed endlessly often."""
+
+    def checked(checker: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        _followed.count = getattr(_followed, "count", 0) + 1
+        if _followed.count > MOST_REFERENCES:
+            raise ConversionError("the schema takes too many steps for this value")
+        yield from own(checker, wanted, value, schema)
+
+    return checked
+
+
 def _whole(_checker: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -121,6 +138,7 @@ def _bounded(draft: Any) -> Any:
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties(draft.VALIDATORS["additionalProperties"]),
         "uniqueItems": _unique_items,
+        **{name: _counted(draft.VALIDATORS[name]) for name in _REFERRING & {*draft.VALIDATORS}},
     }
     return _extended(draft, rules)
 
@@ -243,6 +261,7 @@ def _checker(validator: Validator | None) -> Callable[[bytes], None]:
     def check(text: bytes) -> None:
         if validator is None:
             return
+        _followed.count = 0
         try:
             error: ValidationError | None = next(
                 validator.iter_errors(msgspec.json.decode(text)), None

@@ -54,7 +54,8 @@ class Membership:
         self.owned: set[TopicPartition] = set()
         # Waiting for an assignment ends with `unsubscribe`, being in the group when it is left.
         self.assigned = self.joining = self.grouped = False
-        self._paused = False
+        # Some partitions are; all those of the assignment are.
+        self._paused = self._all_paused = False
         self._starts: Offsets = {}
         self._trouble: KafkaError | None = None
         self._failure: RestError | None = None
@@ -96,7 +97,7 @@ class Membership:
             self._take_by_hand({})
         self.joining = False
         self._let_go(set(self.owned))
-        self.assigned = self._paused = False
+        self.assigned = self._paused = self._all_paused = False
         self.carried.clear()
         return not self.grouped
 
@@ -159,14 +160,14 @@ class Membership:
     def serve(self, timeout: float) -> None:
         """Serve the queue for its events; a flood of records, which would hide them, is paused."""
         self.poll(timeout)
-        if len(self.carried) >= IDLE_CARRY_COUNT and not self._paused:
-            self._paused = True
+        if len(self.carried) >= IDLE_CARRY_COUNT and not self._all_paused:
+            self._paused = self._all_paused = True
             self._consumer.pause(self._consumer.assignment())
 
     def resume(self) -> None:
         """Let records come again after `serve` has paused them."""
         if self._paused:
-            self._paused = False
+            self._paused = self._all_paused = False
             self._consumer.resume(self._consumer.assignment())
 
     def put_back(self, records: list[Message]) -> None:
@@ -283,7 +284,8 @@ class Membership:
         # Incremental or not, what is new comes here and what is gone went through `_on_revoke`.
         self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
         self.assigned = True
-        self._paused = False
+        # What was kept stays paused, what is new is not.
+        self._all_paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
@@ -306,7 +308,7 @@ class Membership:
         self._let_go(self.owned - starts.keys())
         self.owned = set(starts)
         self._starts = starts
-        self.assigned, self._paused = True, False
+        self.assigned, self._paused, self._all_paused = True, False, False
 
     def _next(self, place: TopicPartition) -> int:
         """Where reading an owned partition goes on; for another one, as the group has stored it."""

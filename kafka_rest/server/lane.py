@@ -20,6 +20,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.http.body import LengthReader
@@ -48,6 +49,7 @@ HELD_BYTES = 1 << 13
 READY = select.EPOLLIN | select.EPOLLOUT
 ARMED = select.EPOLLIN | select.EPOLLONESHOT
 WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+NOTHING = select.EPOLLONESHOT
 GONE = select.EPOLLRDHUP | select.EPOLLONESHOT
 
 _END = b"\r\n\r\n"
@@ -94,6 +96,8 @@ class Lane:
         if seat.conn.parser.unreader.buf.getvalue():
             # Pipelined: nothing will come that could wake the lane.
             self._worker.enqueue_req(seat.conn)
+            return
+        if seat.ended:
             return
         seat.deadline = time.monotonic() + self._worker.cfg.keepalive
         seat.parked = None
@@ -231,8 +235,15 @@ class Lane:
         return False
 
     def _end(self, seat: Seat) -> None:
-        """Have the pool close the connection, which may take a moment."""
+        """Have the pool close the connection, which may take a moment; nothing is read any more."""
+        if seat.ended:
+            return
         seat.ended, seat.deadline, seat.parked = True, None, None
+        if seat.registered:
+            self._epoll.modify(seat.fd, NOTHING)
+        # The client is told at once, however many are closed before.
+        with suppress(OSError):
+            seat.sock.shutdown(socket.SHUT_WR)
         self._worker.enqueue_req(seat.conn)
 
     def _answer(self, seat: Seat, status: str, headers: Headers, body: bytes) -> None:
@@ -296,6 +307,9 @@ class Lane:
                 self._sweep(now)
 
     def _ready(self, seat: Seat) -> None:
+        if seat.ended:
+            # It had this event before; what came with it is not looked at.
+            return
         try:
             if seat.rest is not None:
                 self._write(seat, seat.rest)
@@ -330,6 +344,8 @@ class Lane:
                     log.error("an answer did not come although it was expired")
                     self._end(seat)
             elif deadline < now or (self._stop_at and self._stop_at < now and seat.idle):
+                # Nothing has been sent that a reset could take from the client.
+                seat.lingers = False
                 self._end(seat)
 
 

@@ -28,7 +28,7 @@ class Seat:
 
     `data`: the part of a request that has been read; `rest`: the part of an answer that has not
     been sent; `head`: the head of the request that went to the pool, as it came; `arrived`: another
-    worker has sent it for this request.
+    worker has sent it for this request; `lingers`: its client may still be reading.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class Seat:
         "fd",
         "head",
         "last",
+        "lingers",
         "parked",
         "registered",
         "rest",
@@ -58,6 +59,7 @@ class Seat:
         self.environ: Mapping[str, str] = {}
         self.started = 0.0
         self.last = self.ended = self.registered = self.arrived = False
+        self.lingers = True
 
     @property
     def idle(self) -> bool:

@@ -278,13 +278,16 @@ class Worker(ThreadWorker):
 
     def close(self, conn: Any) -> None:
         """Close here: the main loop would stand still for a client that does not close."""
+        linger = CLOSE_SECONDS
         if self.plain:
             self.lane.forget(conn.seat)
+            if not conn.seat.lingers:
+                linger = 0.0
             # It holds the connection in turn.
             conn.seat = None
         try:
             conn.sock.setblocking(True)
-            util.close_graceful(conn.sock, CLOSE_SECONDS)
+            util.close_graceful(conn.sock, linger)
         except OSError:
             # Closed already.
             pass

@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?\Z", re.ASCII)
 # In seconds this is the year 5138; what is larger was meant as milliseconds.
 MOST_SECONDS = 100_000_000_000
 MOST_MS = 2**63 - 1
+MOST_DIGITS = 19
 
 
 def seek_milliseconds(value: str | float, place: str) -> int:
@@ -31,7 +32,8 @@ def record_milliseconds(value: str | int, index: int) -> int:
     """A record's timestamp given in ISO 8601 or in milliseconds. Raises: Unprocessable."""
     place = f"records[{index}].timestamp"
     if isinstance(value, int) or (value.isascii() and value.isdigit()):
-        if not 0 <= int(value) <= MOST_MS:
+        # Python itself refuses to read thousands of digits.
+        if len(str(value)) > MOST_DIGITS or not 0 <= int(value) <= MOST_MS:
             raise Unprocessable(f"{place}: milliseconds since the epoch are 0 to {MOST_MS}.")
         return int(value)
     return _iso_milliseconds(value, place, "milliseconds since the epoch")

@@ -157,6 +157,7 @@ def test_headers_and_timestamps_are_opted_in() -> None:
         ({"headers": [{"name": "h", "x": 1}]}, "records[0].headers[0]"),
         ({"headers": {}}, "records[0].headers"),
         ({"timestamp": -1}, "records[0].timestamp"),
+        ({"timestamp": "9" * 5000}, "records[0].timestamp"),
         ({"timestamp": "soon"}, "records[0].timestamp"),
         ({"timestamp": []}, "records[0].timestamp"),
     ],

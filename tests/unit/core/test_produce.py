@@ -21,6 +21,8 @@ from kafka_rest.schemas.subjects import STRATEGIES
 from tests.unit.fakes import FakeClock, FakeProducer
 from tests.unit.kafka.test_metadata import Cluster, FakeAdmin
 
+# One that becomes a type, by which a column is checked; and one that does not.
+JSON_SCHEMAS = {11: '{"type":["integer","string"]}', 12: '{"not":{"type":"null"}}'}
 NOW = Deadline(5, may_block=False)
 LATER = Deadline(5)
 
@@ -37,7 +39,9 @@ class Registry:
 
     def schema_by_id(self, schema_id: int, _deadline: Deadline) -> dict[str, Any]:
         self.calls += 1
-        return {"schema": '"int"'} if schema_id < 10 else {"schema": "{}", "schemaType": "JSON"}
+        if schema_id < 10:
+            return {"schema": '"int"'}
+        return {"schema": JSON_SCHEMAS[schema_id], "schemaType": "JSON"}
 
     def subjects_of(self, _schema_id: int, _deadline: Deadline) -> list[str]:
         self.calls += 1
@@ -109,6 +113,14 @@ def test_schema_must_have_been_used_before(bench: Bench, choice: SchemaChoice) -
         bench.produce(NOW, "avro", choice, strict_subject=True)
     assert bench.registry.calls == asked
     assert len(bench.client.produced) == 5
+
+
+def test_value_for_which_there_is_no_quick_check_is_for_one_who_has_the_time(bench: Bench) -> None:
+    choice = SchemaChoice(schema_id=12)
+    bench.produce(LATER, "jsonschema", choice)
+    with pytest.raises(WouldBlock):
+        bench.produce(NOW, "jsonschema", choice)
+    assert len(bench.client.produced) == 1
 
 
 def test_long_work_is_for_one_who_has_the_time(bench: Bench) -> None:

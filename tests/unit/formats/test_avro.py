@@ -15,7 +15,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_rest.formats import FORMATS
+from kafka_rest.formats import FORMATS, envelope
 from kafka_rest.formats.avro_read import MOST_EMPTY_ITEMS
 from kafka_rest.formats.embedded import ConversionError, DecodeError, SchemaError
 from kafka_rest.records import Schema, SchemaReference
@@ -127,6 +127,17 @@ def test_agrees_with_confluents_serializer(schema: Any, datum: Any, text: str) -
     if len(ours) > 5:
         # Its deserializer refuses a value that takes no bytes, which its serializer writes.
         assert AvroDeserializer(registry)(ours, CONTEXT) == datum
+
+
+def test_record_of_another_kind_of_schema_is_told_apart_from_a_failure() -> None:
+    other = Schema(7, "JSON", '{"type":"object"}')
+    broken = Schema(8, "AVRO", "{")
+    for schema in (other, broken):
+        data = envelope.header(schema.schema_id) + b"{}"
+        with pytest.raises(DecodeError):
+            AVRO.decode(data, lambda _id, found=schema: found)
+        with pytest.raises(DecodeError):
+            AVRO.decode_all([data], lambda _id, found=schema: found)
 
 
 def test_bytes_that_are_the_whole_value_have_no_length() -> None:

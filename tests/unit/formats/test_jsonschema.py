@@ -235,6 +235,21 @@ def test_deep_values_are_refused() -> None:
         written(recursive, "[" * 5000 + "]" * 5000)
 
 
+@pytest.mark.parametrize("draft", ["07", "2020-12"])
+def test_schema_whose_references_double_at_each_step_ends(draft: str) -> None:
+    chain = {str(n): {"allOf": [{"$ref": f"#/definitions/{n + 1}"}] * 2} for n in range(40)}
+    uri = f"{DRAFTS}-{draft}/schema#"
+    if draft == "2020-12":
+        uri = "https://json-schema.org/draft/2020-12/schema"
+    evil = {"$schema": uri, "definitions": {**chain, "40": {}}, "$ref": "#/definitions/0"}
+    assert "too many steps" in refusal(evil, "{}")
+    # The next value starts anew.
+    assert "too many steps" in refusal(evil, "{}")
+    fine = {"$schema": uri, "definitions": {"a": {"type": "integer"}}, "type": "array"}
+    fine["items"] = {"allOf": [{"$ref": "#/definitions/a"}]}
+    assert written(fine, json.dumps([1] * 1000))
+
+
 def test_pattern_that_backtracks_ends() -> None:
     long = "a" * 5000 + "b"
     assert "does not" in refusal({"pattern": "^(a+)+$"}, json.dumps(long))

@@ -221,6 +221,19 @@ def test_idle_instance_stops_fetching_and_still_serves_its_group(bench: Bench) -
     assert not bench.consumer.paused
 
 
+def test_partition_that_stays_through_a_rebalance_goes_on_after_a_pause(bench: Bench) -> None:
+    count = IDLE_CARRY_COUNT * 3
+    bench.add(*((0, n, b"v") for n in range(count)))
+    for _ in range(count):
+        bench.instance.tick()
+    assert bench.consumer.paused
+    # Another partition comes, as by an incremental protocol; the first one is still paused.
+    bench.consumer.assign_now(1)
+    bench.instance.tick()
+    bench.read()
+    assert not bench.consumer.paused
+
+
 def test_second_subscription_is_refused(bench: Bench) -> None:
     with pytest.raises(errors.AlreadySubscribed):
         bench.instance.subscribe_once(("other",), bench.deadline())

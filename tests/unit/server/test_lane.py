@@ -382,6 +382,29 @@ def test_idle_connection_ends_and_one_whose_head_is_half_sent_too(bench: Bench) 
     assert idle.ended
 
 
+def test_connection_that_has_ended_is_neither_read_nor_ended_again(bench: Bench) -> None:
+    served: list[bytes] = []
+
+    def serve(body: bytes) -> Answer:
+        served.append(body)
+        return at_once(body)
+
+    bench.know(serve)
+    bench.cfg.keepalive = 0.05
+    client, seat = bench.connect()
+    assert bench.to_pool()[0] is seat
+    assert not seat.lingers
+    # It waits for a thread that closes it; what comes meanwhile is not executed.
+    client.sendall(HEAD % 3 + b"abc")
+    assert client.recv(1) == b""
+    time.sleep(0.7)
+    assert not served
+    assert bench.pool.empty()
+    bench.lane.watch(seat)
+    bench.lane._end(seat)
+    assert bench.pool.empty()
+
+
 def test_stopping_worker_closes_with_the_answer(bench: Bench) -> None:
     bench.know(at_once)
     client, seat = bench.connect()
