@@ -30,6 +30,7 @@ class Caught:
     """An answer under way that is never there; keeps what would send it."""
 
     deadline = Deadline(3600)
+    abandon = None
 
     def __init__(self, body: bytes) -> None:
         self.body = body
