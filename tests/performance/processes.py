@@ -10,6 +10,8 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+POOLS = ("handler-", "relay-handler-")
+"""How the names of the threads of a pool begin."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -18,7 +20,7 @@ class Footprint:
     """What a tree holds at one moment.
 
     `rss_mb` counts a page that processes share once for each of them, `pss_mb` once in all; both
-    in MiB.
+    in MiB. `threads` without those of the server's pools.
     """
 
     rss_mb: float
@@ -73,9 +75,17 @@ def footprint(pid: int) -> Footprint:
         with suppress(FileNotFoundError, ProcessLookupError):
             pages += int((folder / "statm").read_text().split()[1])
             pss_kb += pss_of((folder / "smaps_rollup").read_text())
-            threads += len(list((folder / "task").iterdir()))
+            threads += sum(map(_comes_and_goes, (folder / "task").iterdir()))
             descriptors += len(list((folder / "fd").iterdir()))
     return Footprint(pages * PAGE_BYTES / 2**20, pss_kb / 1024, threads, descriptors)
+
+
+def _comes_and_goes(task: Path) -> bool:
+    """False for a thread of a server's pool: those are started when they are wanted, and stay."""
+    try:
+        return not (task / "comm").read_text().startswith(POOLS)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def pss_of(rollup: str) -> int:
