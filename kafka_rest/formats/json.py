@@ -18,6 +18,8 @@ from kafka_rest.formats.embedded import (
 # The whole number -0 is stored as 0 (reference behaviour); strings are matched so as to be left
 # alone.
 _MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?![\d.eE])')
+# Where one may stand: dates and names are full of "-0", but only strings have it after these.
+_NUMBER_STARTS = (b":-0", b",-0", b"[-0")
 _values = msgspec.json.Decoder(list[msgspec.Raw])
 _ESCAPED_STRING = re.compile(rb'"[^"\\]*\\.(?:[^"\\]|\\.)*"')
 
@@ -49,7 +51,11 @@ def compact_all(texts: list[bytes]) -> list[bytes]:
         raise ConversionError(str(error)) from error
     if len(found) < len(joined):
         texts = list(map(bytes, _values.decode(found)))
-    return list(map(_canonical, texts)) if b"\\" in found or b"-0" in found else texts
+    return (
+        list(map(_canonical, texts))
+        if b"\\" in found or (b"-0" in found and _has_minus_zero(found))
+        else texts
+    )
 
 
 def _are_values(texts: list[bytes]) -> bool:
@@ -64,7 +70,12 @@ def _canonical(text: bytes) -> bytes:
     """A text without blanks, now without needless escapes and signs of zero."""
     if b"\\" in text:
         text = _ESCAPED_STRING.sub(_unescaped, text)
-    return _MINUS_ZERO.sub(_without_sign, text) if b"-0" in text else text
+    return _MINUS_ZERO.sub(_without_sign, text) if b"-0" in text and _has_minus_zero(text) else text
+
+
+def _has_minus_zero(text: bytes) -> bool:
+    """Whether a text without blanks may have the number -0; a string may look like that too."""
+    return text.startswith(b"-0") or any(start in text for start in _NUMBER_STARTS)
 
 
 def _without_sign(match: "re.Match[bytes]") -> bytes:
