@@ -93,11 +93,12 @@ class Lane:
 
     def watch(self, seat: Seat) -> None:
         """Wait for the connection's next request."""
+        if seat.ended:
+            # A thread of the pool has it already, to close it.
+            return
         if seat.conn.parser.unreader.buf.getvalue():
             # Pipelined: nothing will come that could wake the lane.
             self._worker.enqueue_req(seat.conn)
-            return
-        if seat.ended:
             return
         seat.deadline = time.monotonic() + self._worker.cfg.keepalive
         seat.parked = None

@@ -402,6 +402,8 @@ def test_connection_that_has_ended_is_neither_read_nor_ended_again(bench: Bench)
     assert bench.pool.empty()
     bench.lane.watch(seat)
     bench.lane._end(seat)
+    seat.conn.parser.unreader.unread(b"the next request")
+    bench.lane.watch(seat)
     assert bench.pool.empty()
 
 
