@@ -80,15 +80,28 @@ def main() -> None:
         write_plot(document, Path(options.plot))
 
 
-def parse_options(words: Sequence[str]) -> argparse.Namespace:
-    """The command line; ends the process with a sentence where it cannot be followed."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+def parser_of(prog: str, description: str | None, seconds: float) -> argparse.ArgumentParser:
+    """What the command lines of all benchmarks have; `seconds` is their length of a run."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     add = parser.add_argument
     add("--bootstrap", default="", help="a Kafka that runs already; default: one of its own")
-    add("--registry", default="", help="a schema registry that runs already")
     add("--kafka-version", default="", help="what the report calls the Kafka of --bootstrap")
-    add("--seconds", type=float, default=3.0, help="length of one run")
+    add("--seconds", type=float, default=seconds, help="length of one run")
     add("--warm-up", type=float, default=1.0, help="seconds before the first run of each case")
+    add("--markdown", default="", help="a page to write the tables into")
+    return parser
+
+
+def kafka_version_of(options: argparse.Namespace) -> str:
+    """What the report calls the Kafka that is measured with."""
+    return str(options.kafka_version or ("" if options.bootstrap else KAFKA_VERSION))
+
+
+def parse_options(words: Sequence[str]) -> argparse.Namespace:
+    """The command line; ends the process with a sentence where it cannot be followed."""
+    parser = parser_of("make bench", __doc__, seconds=3.0)
+    add = parser.add_argument
+    add("--registry", default="", help="a schema registry that runs already")
     add("--rounds", type=int, default=3, help="runs of each case")
     add("--only", type=re.compile, default=re.compile(""), help="cases whose name has this pattern")
     add("--against", type=parse_against, action="append", default=[], metavar="[NAME=]URL[=PID]")
@@ -96,7 +109,6 @@ def parse_options(words: Sequence[str]) -> argparse.Namespace:
     add("--baseline", action="store_true", help="an empty view, an echo and a bare producer too")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the proxy")
     add("--json", default=".cache/bench.json", help="where all runs go")
-    add("--markdown", default="", help="a page to write the tables into")
     add("--plot", default="", help="an SVG file of requests/s over connections")
     options = parser.parse_args(words)
     if options.against and not options.bootstrap:
@@ -107,7 +119,7 @@ def parse_options(words: Sequence[str]) -> argparse.Namespace:
         options.against = with_pids(options.against, options.against_pid)
     except ValueError as error:
         parser.error(str(error))
-    options.kafka_version = options.kafka_version or ("" if options.bootstrap else KAFKA_VERSION)
+    options.kafka_version = kafka_version_of(options)
     return options
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from kafka_rest.devstack.children import EmbeddedBroker
 from tests.performance import report
-from tests.performance.bench import KAFKA_VERSION, kafka_stack, machine, measure
+from tests.performance.bench import kafka_stack, kafka_version_of, machine, measure, parser_of
 from tests.performance.cases import Lab, Runner, produce_body, sample
 from tests.performance.client import produce_type
 from tests.performance.load import LEAST_SECONDS, Request, require_wrk, wrk
@@ -117,20 +117,15 @@ def main() -> None:
 
 def parse_options(words: Sequence[str]) -> argparse.Namespace:
     """The command line; ends the process with a sentence where it cannot be followed."""
-    parser = argparse.ArgumentParser(prog="make in-flight", description=__doc__)
+    parser = parser_of("make in-flight", __doc__, seconds=2.0)
     add = parser.add_argument
-    add("--bootstrap", default="", help="a Kafka that runs already; default: one of its own")
-    add("--kafka-version", default="", help="what the report calls the Kafka of --bootstrap")
-    add("--seconds", type=float, default=2.0, help="length of one run")
-    add("--warm-up", type=float, default=1.0, help="seconds before the first run of each case")
     add("--rounds", type=int, default=2, help="runs of each case")
     add("--only", type=re.compile, default=re.compile(""), help="cases whose name has this pattern")
     add("--json", default=".cache/in-flight.json", help="where all runs go")
-    add("--markdown", default="", help="a page to write the tables into")
     options = parser.parse_args(words)
     if options.rounds < 1 or min(options.seconds, options.warm_up) < LEAST_SECONDS:
         parser.error("--rounds, --seconds and --warm-up are 1 at least")
-    options.kafka_version = options.kafka_version or ("" if options.bootstrap else KAFKA_VERSION)
+    options.kafka_version = kafka_version_of(options)
     # No format here has a schema.
     options.registry = NO_REGISTRY
     return options

@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tests.performance import perf, report, stages, threads
-from tests.performance.bench import KAFKA_VERSION, kafka_stack, machine
+from tests.performance.bench import kafka_stack, kafka_version_of, machine, parser_of
 from tests.performance.cases import CONNECTIONS, PARTITIONS, produce_body
 from tests.performance.client import Client, produce_type
 from tests.performance.load import LEAST_SECONDS, Request, Run, require_wrk, wrk
@@ -70,22 +70,17 @@ def main() -> None:
 
 def parse_options(words: Sequence[str]) -> argparse.Namespace:
     """The command line; ends the process with a sentence where it cannot be followed."""
-    parser = argparse.ArgumentParser(prog="make profile", description=__doc__)
+    parser = parser_of("make profile", __doc__, seconds=3.0)
     add = parser.add_argument
-    add("--bootstrap", default="", help="a Kafka that runs already; default: one of its own")
     add("--registry", default="", help="a schema registry that runs already")
-    add("--kafka-version", default="", help="what the report calls the Kafka of --bootstrap")
-    add("--seconds", type=float, default=3.0, help="length of one run")
-    add("--warm-up", type=float, default=1.0, help="seconds before each run of the proxy")
     add("--only", type=re.compile, default=re.compile(""), help=f"of {', '.join(ALL)}")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the proxy")
-    add("--markdown", default="", help="a page to write the tables into")
     options = parser.parse_args(words)
     if min(options.seconds, options.warm_up) < LEAST_SECONDS:
         parser.error("--seconds and --warm-up are 1 at least")
     if not any(map(options.only.search, ALL)):
         parser.error(f"--only has the pattern of none of {', '.join(ALL)}")
-    options.kafka_version = options.kafka_version or ("" if options.bootstrap else KAFKA_VERSION)
+    options.kafka_version = kafka_version_of(options)
     return options
 
 
