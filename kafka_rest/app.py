@@ -26,6 +26,7 @@ from kafka_rest.api.v2 import consumers as v2_consumers
 from kafka_rest.api.v2 import metadata as v2_metadata
 from kafka_rest.api.v2 import offers as v2_offers
 from kafka_rest.api.v2 import produce as v2_produce
+from kafka_rest.api.watching import ERROR_CODE
 from kafka_rest.errors import because
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Negotiation
@@ -170,6 +171,7 @@ def _rendered(error: errors.RestError) -> Response:
         plain = offers.V1 if settings[s.API_V1_ENABLE] else v2_offers.V2
         media_type = g.get("response_type") or request.environ.get(RESPONSE_TYPE, plain)
     body = error_body(error, settings[s.DEBUG])
+    request.environ[ERROR_CODE] = error.error_code
     return Response(body, error.status, error.headers, content_type=media_type)
 
 

@@ -88,7 +88,7 @@ class LanedConnection:
         assert ticket.parked is not None, "the request was refused"
         self.known = self.lane._heads[split(raw)[0]]
         ticket.parked.then(lambda *answer: answers.set(answer))
-        status, _headers, text = answers.wait()
+        status, _headers, text, _error_code = answers.wait()
         assert status == "200 OK", text
         return json.loads(text)
 

@@ -7,7 +7,7 @@ not percent-decoded, an encoded slash stays inside its segment, and one trailing
 """
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -19,6 +19,7 @@ from kafka_rest.api.doors import Doors
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.v2.errors import differs_in_v2, in_v2
+from kafka_rest.api.watching import ENDPOINT
 from kafka_rest.errors import BadRequest, RestError
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice, Negotiation, Variant
@@ -58,9 +59,15 @@ class Route:
         self._views = {version: view for version, (_, view) in served.items()}
         self._negotiation = Negotiation([v for offered, _ in served.values() for v in offered])
 
-    def choose(self, environ: Mapping[str, Any]) -> Choice:
-        """Negotiate. Raises: UnsupportedMediaType, NotAcceptable."""
-        return self._negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+    def choose(self, environ: MutableMapping[str, Any]) -> Choice:
+        """Negotiate, and write down in the environ what is asked for.
+
+        Raises: UnsupportedMediaType, NotAcceptable.
+        """
+        environ[ROUTE] = self
+        choice = self._negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
+        environ[ENDPOINT] = _resource(self.name, choice.variant)
+        return choice
 
     def answer(self, call: Call, segments: dict[str, str]) -> Answer | Later:
         """What the view of the negotiated version answers, now or later.
@@ -91,6 +98,7 @@ def _rendered_in_v2(render: Callable[[Any], Answer], result: Any) -> Answer:
         raise in_v2(error) from error
 
 
+@functools.lru_cache(512)
 def _resource(name: str, variant: Variant) -> str:
     """The name of what is asked for, as the lists of endpoints have it."""
     format_name = (variant.embedded_format or "").replace("jsonschema", "json-schema")
@@ -156,7 +164,6 @@ def add_routes(app: Flask, offered: list[Route]) -> None:
 
 def _server(route: Route) -> Callable[..., Response]:
     def serve(**segments: str) -> Response:
-        request.environ[ROUTE] = route
         choice = route.choose(request.environ)
         # Known from here on, so that errors are answered in the negotiated type.
         g.response_type = choice.response_type

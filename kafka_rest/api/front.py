@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from kafka_rest import settings as s
-from kafka_rest.api.endpoints import ROUTE, Route, decoded_segment
+from kafka_rest.api.endpoints import Route, decoded_segment
 from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import PATH, Call
 from kafka_rest.api.response import Answer, Later, drop_stack, error_body, rest_error
@@ -82,7 +82,6 @@ class Front:
         start_response: "StartResponse",
     ) -> Iterable[bytes]:
         try:
-            environ[ROUTE] = route
             choice = route.choose(environ)
             environ[RESPONSE_TYPE] = choice.response_type
             answer = route.answer(Call(environ, self._clients, choice), segments)
@@ -131,8 +130,8 @@ class _Served:
             answer = _at_hand(answer)
         return _Parked(answer, self)
 
-    def rendered(self, later: Later, result: Any) -> tuple[str, Headers, bytes]:
-        """Status line, headers and body of the answer."""
+    def rendered(self, later: Later, result: Any) -> tuple[str, Headers, bytes, int]:
+        """Status line, headers, body and error code of the answer."""
         media_type = self.choice.response_type
         try:
             answer = later.render(result)
@@ -140,9 +139,10 @@ class _Served:
             error = rest_error(failure)
             body = error_body(error, self.clients.settings[s.DEBUG])
             drop_stack(error)
-            return STATUS_LINES[error.status], ((_TYPE, media_type), *error.headers.items()), body
+            headers = ((_TYPE, media_type), *error.headers.items())
+            return STATUS_LINES[error.status], headers, body, error.error_code
         headers = ((_TYPE, answer.media_type or media_type),)
-        return STATUS_LINES[answer.status], headers, answer.body or b""
+        return STATUS_LINES[answer.status], headers, answer.body or b"", 0
 
 
 class _Parked:

@@ -11,8 +11,10 @@ LANE = "kafka_rest.lane"
 """Where the server leaves, in the environ of a request that it can keep, a `Keeper`."""
 
 Headers = tuple[tuple[str, str], ...]
-Send = Callable[[str, Headers, bytes], None]
-"""Sends an answer: status line without version, headers without Content-Length, body."""
+Send = Callable[[str, Headers, bytes, int], None]
+"""Sends an answer: status line without version, headers without Content-Length, body, and the error
+code, 0 for none.
+"""
 
 
 class Parked(Protocol):

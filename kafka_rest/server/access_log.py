@@ -2,11 +2,10 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from kafka_rest import settings as s
+from kafka_rest.api.watching import Asked
 
 
 class AccessLog:
@@ -16,14 +15,13 @@ class AccessLog:
         self.on = settings[s.SERVER_ACCESS_LOG]
         self._logger = logging.getLogger(settings[s.REQUEST_LOGGER_NAME])
 
-    def write(
-        self, environ: Mapping[str, Any], peer: str, status: str, sent: int, started: float | None
-    ) -> None:
-        """Log one answered request; `started` by the monotonic clock, `sent` in bytes of body."""
+    def write(self, asked: Asked, status: str, sent: int, _error_code: int) -> None:
+        """Log one answered request; a `Watcher`."""
+        environ, started = asked.environ, asked.started
         milliseconds = 0.0 if started is None else (time.monotonic() - started) * 1000
         self._logger.info(
             '%s - - [%s] "%s %s %s" %s %s  %.0f',
-            peer or "-",
+            asked.peer or "-",
             datetime.now().astimezone().strftime("%d/%b/%Y:%H:%M:%S %z"),
             environ["REQUEST_METHOD"],
             environ["RAW_URI"],

@@ -22,6 +22,7 @@ from kafka_rest import errors
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import read_body
 from kafka_rest.api.response import error_body
+from kafka_rest.api.watching import ERROR_CODE, STARTED
 from kafka_rest.pinning import owner_slot
 from kafka_rest.records import Deadline
 from kafka_rest.server.long_polls import LongPolls
@@ -75,7 +76,7 @@ class Forwarder:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        environ["kafka_rest.started"] = time.monotonic()
+        environ[STARTED] = time.monotonic()
         peer = environ.pop(PEER, None)
         relayed = came_relayed(environ)
         if relayed and peer is not None:
@@ -97,6 +98,7 @@ class Forwarder:
                     return self._relay(owner, environ, start_response)
                 return self._inner(environ, start_response)
         except errors.RestError as error:
+            environ[ERROR_CODE] = error.error_code
             return _render(error, start_response)
 
     def _owner(self, environ: "WSGIEnvironment", path: str) -> int | None:

@@ -16,9 +16,10 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kafka_rest import settings as s
+from kafka_rest.api.watching import ERROR_CODE, STARTED, all_of
 from kafka_rest.app import create_app, leaves_waits
 from kafka_rest.kafka.affinity import pin_python_threads
 from kafka_rest.kafka.config import translation_warnings
@@ -45,6 +46,14 @@ DESCRIPTORS_MAX = 65_536
 PID_FILE = "kafka-rest.pid"
 
 
+class _Asked(NamedTuple):
+    """A request that a thread of the pool has answered."""
+
+    environ: Mapping[str, Any]
+    peer: str
+    started: float | None
+
+
 class Server:
     """One server: the settings, and what gunicorn's hooks do with them.
 
@@ -60,7 +69,8 @@ class Server:
         self._slot = 0
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
-        self._access_log = AccessLog(settings)
+        access_log = AccessLog(settings)
+        self._answered = all_of([access_log.write] if access_log.on else [])
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Server":
@@ -173,7 +183,7 @@ class Server:
         keep_tidy()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
-        worker.answered = self._access_log.write if self._access_log.on else None
+        worker.answered = self._answered
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
@@ -209,15 +219,11 @@ class Server:
                 os._exit(0)
 
     def post_request(self, worker: Any, request: Any, environ: Any, answer: Any) -> None:
-        """Write the access log, if it is on; what is parked is told when it is answered."""
-        if self._access_log.on and not getattr(answer, "parked", False):
-            self._access_log.write(
-                environ,
-                environ.get("REMOTE_ADDR", ""),
-                str(answer.status),
-                answer.sent or 0,
-                environ.get("kafka_rest.started"),
-            )
+        """Tell those who watch; of what is parked they are told when it is answered."""
+        if self._answered is not None and not getattr(answer, "parked", False):
+            asked = _Asked(environ, environ.get("REMOTE_ADDR", ""), environ.get(STARTED))
+            sent, error_code = answer.sent or 0, environ.get(ERROR_CODE, 0)
+            self._answered(asked, str(answer.status), sent, error_code)
 
     @property
     def _graceful(self) -> float:

@@ -247,7 +247,9 @@ class Lane:
             seat.sock.shutdown(socket.SHUT_WR)
         self._worker.enqueue_req(seat.conn)
 
-    def _answer(self, seat: Seat, status: str, headers: Headers, body: bytes) -> None:
+    def _answer(
+        self, seat: Seat, status: str, headers: Headers, body: bytes, error_code: int
+    ) -> None:
         """Send the answer of a parked request; its connection then waits for the next."""
         if seat.ended:
             return
@@ -262,7 +264,7 @@ class Lane:
                 len(body),
             )
             if worker.answered is not None:
-                worker.answered(seat.environ, _peer(seat), status, len(body), seat.started)
+                worker.answered(seat, status, len(body), error_code)
             self._write(seat, memoryview(head + body))
         except Exception:
             # The thread that brought the answer serves others as well.
@@ -367,12 +369,6 @@ def _held(data: bytes) -> bool:
     if len(data) > HELD_BYTES:
         return False
     return b"\n" not in data or _REQUEST_LINE.match(data) is not None
-
-
-def _peer(seat: Seat) -> str:
-    client = seat.conn.client
-    # A worker that relays has said whose request it is.
-    return str(client[0] if isinstance(client, tuple) else seat.environ.get("REMOTE_ADDR", ""))
 
 
 @functools.lru_cache(64)

@@ -62,6 +62,13 @@ class Seat:
         self.lingers = True
 
     @property
+    def peer(self) -> str:
+        """The client's address."""
+        client = self.conn.client
+        # A worker that relays has said whose request it is.
+        return str(client[0] if isinstance(client, tuple) else self.environ.get("REMOTE_ADDR", ""))
+
+    @property
     def idle(self) -> bool:
         """True where neither a request nor an answer is half on its way."""
         return not self.data and self.rest is None

@@ -25,6 +25,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from kafka_rest.api.parking import LANE
+from kafka_rest.api.watching import Watcher
 from kafka_rest.server.framing import STALL_SECONDS, Parser, Response, write_error
 from kafka_rest.server.handover import Arrivals, Arrived
 from kafka_rest.server.lane import Lane
@@ -108,10 +109,10 @@ class Pool:
 class Worker(ThreadWorker):
     """The worker class of this server.
 
-    `answered` is told of each answer that the lane sends, as `AccessLog.write` is; None for no one.
+    `answered` is told of each answer that the lane sends; None for no one.
     """
 
-    answered: Callable[..., None] | None = None
+    answered: Watcher | None = None
     wsgi: Any
 
     def init_process(self) -> None:

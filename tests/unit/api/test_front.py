@@ -44,6 +44,7 @@ def test_failure_to_render_is_answered_and_lets_go_of_its_frames(failure: Except
     assert Front(inner, clients, [route])(environ, inner) == ()
     keeper.parked.then(lambda *answer: sent.append(answer))
     pending.set(7)
-    assert [answer[0].split()[0] for answer in sent] == ["500"]
+    expected = getattr(failure, "error_code", 500)
+    assert [(answer[0].split()[0], answer[3]) for answer in sent] == [("500", expected)]
     # Its frames hold the result, and one of them the failure.
     assert failure.__traceback__ is None
