@@ -187,7 +187,7 @@ def measure(
             try:
                 return step()
             except FAILURES as failure:
-                found[name] = {"refused": str(failure) or repr(failure)}
+                found[name] = refusal(failure)
                 return None
 
         for server in filter(case.takes, servers):
@@ -207,6 +207,11 @@ def measure(
     return found
 
 
+def refusal(failure: BaseException) -> dict[str, Any]:
+    """What stands in place of the runs of a server that failed."""
+    return {"refused": str(failure) or repr(failure)}
+
+
 def measure_start(options: argparse.Namespace, stack: Stack, results: report.Results) -> None:
     """How soon the proxy answers."""
     name = "ready after start"
@@ -217,11 +222,15 @@ def measure_start(options: argparse.Namespace, stack: Stack, results: report.Res
 
 def note_memory(when: str, servers: Sequence[Server], results: report.Results) -> None:
     """What the processes of each server hold now."""
-    results["memory"][when] = {
-        server.name: {"runs": [asdict(footprint(server.pid))]}
-        for server in servers
-        if server.pid is not None and server.kind is Kind.PROXY
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for server in servers:
+        if server.pid is None or server.kind is not Kind.PROXY:
+            continue
+        try:
+            found[server.name] = {"runs": [asdict(footprint(server.pid))]}
+        except FAILURES as failure:
+            found[server.name] = refusal(failure)
+    results["memory"][when] = found
 
 
 def with_consumers(stack: Stack, servers: Sequence[Server], results: report.Results) -> None:
@@ -238,7 +247,7 @@ def with_consumers(stack: Stack, servers: Sequence[Server], results: report.Resu
                 client.read(made[-1], "json", 100)
             found[server.name] = {"runs": [asdict(footprint(server.pid))]}
         except FAILURES as failure:
-            found[server.name] = {"refused": str(failure) or repr(failure)}
+            found[server.name] = refusal(failure)
         with suppress(*FAILURES):
             for consumer in made:
                 client.v2("DELETE", consumer)

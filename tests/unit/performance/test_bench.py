@@ -1,11 +1,15 @@
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.performance.bench import measure, parse_options
+from tests.performance.bench import measure, note_memory, parse_options
 from tests.performance.cases import Lab, Runner, Sample
 from tests.performance.client import Refused
+from tests.performance.report import Results
 from tests.performance.servers import Server
 from tests.stack import Reply, Stack
 
@@ -90,6 +94,16 @@ def test_what_is_no_failure_of_a_server_is_raised_when_all_is_tidy() -> None:
     with pytest.raises(ZeroDivisionError):
         measure(Broken(case), [A], LAB, 1)
     assert case.steps == ["end a"]
+
+
+def test_memory_of_a_process_that_has_ended_is_refused_and_others_are_noted() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+        results: Results = {"memory": {}}
+        note_memory("now", [A._replace(pid=child.pid), B._replace(pid=os.getpid())], results)
+    found = results["memory"]["now"]
+    assert "No such process" in found["a"]["refused"]
+    assert found["b"]["runs"][0]["rss_mb"] > 0
 
 
 @pytest.mark.parametrize(
