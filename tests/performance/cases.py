@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.performance import bare
-from tests.performance.client import Client, Refused, produce_type
+from tests.performance.client import Client, Refused, field_of, produce_type
 from tests.performance.load import Request, Run, wrk
 from tests.performance.servers import WORKERS, Kind, Server
 from tests.stack import Reply, Stack
@@ -197,7 +197,7 @@ def produce_body(
         first["value_schema"] = SCHEMAS[format_name]
     reply = _taken(client, version, format_name, topic, first)
     if format_name in SCHEMAS:
-        body["value_schema_id"] = reply.json["value_schema_id"]
+        body["value_schema_id"] = field_of(reply, "value_schema_id", int)
     return body
 
 
@@ -206,11 +206,15 @@ def _taken(client: Client, version: str, format_name: str, topic: str, body: Any
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         reply = client.produce(version, format_name, topic, body)
-        if reply.status == 200 and not any(o.get("error_code") for o in reply.json["offsets"]):
+        if reply.status == 200 and all(map(_is_written, field_of(reply, "offsets", list))):
             return reply
         if reply.status not in (200, 404, 500, 503) or time.monotonic() > end:
             raise Refused.by(reply)
         time.sleep(0.2)
+
+
+def _is_written(offset: Any) -> bool:
+    return type(offset) is dict and not offset.get("error_code")
 
 
 def stored(stack: Stack, topic: str) -> int:

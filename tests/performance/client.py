@@ -6,7 +6,8 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tests.stack import Reply
@@ -17,6 +18,7 @@ IDLE_SECONDS = 1.0
 BUSY_PAUSE_SECONDS, BUSY_SECONDS = 0.02, 10.0
 TOO_MANY = 429
 REFUSAL_LENGTH = 60
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -98,7 +100,7 @@ class Client:
         made = self.v2("POST", f"/consumers/g{uuid.uuid4().hex[:10]}", options)
         if made.status != 200:
             raise Refused.by(made)
-        return urlsplit(made.json["base_uri"]).path
+        return urlsplit(field_of(made, "base_uri", str)).path
 
     def reader(self, format_name: str, topic: str, partition: int) -> str:
         """Create a v2 consumer that reads one partition; its path. Raises: Refused."""
@@ -130,6 +132,15 @@ class Client:
 def produce_type(version: str, format_name: str) -> dict[str, str]:
     """The header of a produce request."""
     return {"Content-Type": f"application/vnd.kafka.{format_name}.{version}+json"}
+
+
+def field_of(reply: Reply, name: str, kind: type[T]) -> T:
+    """A field of an answer: another proxy's success need not look like ours. Raises: Refused."""
+    with suppress(ValueError, LookupError, TypeError):
+        found = reply.json[name]
+        if isinstance(found, kind):
+            return found
+    raise Refused.by(reply)
 
 
 def record_count(reply: Reply) -> int:

@@ -2,11 +2,14 @@ import math
 
 import pytest
 
-from tests.performance.cases import percentiles, produce_cases, sample
+from tests.performance.cases import percentiles, produce_body, produce_cases, sample
+from tests.performance.client import Refused
 from tests.performance.load import Run
 from tests.performance.report import TABLES
 from tests.performance.servers import Kind, Server
 from tests.performance.waits import wait_cases
+from tests.stack import Reply
+from tests.unit.performance.test_client import Scripted
 
 CASES = (*produce_cases(), *wait_cases())
 
@@ -45,3 +48,23 @@ def test_percentiles_of_few_values() -> None:
     assert percentiles(range(101)) == (50, 99)
     assert percentiles([7.0]) == (7.0, 7.0)
     assert all(map(math.isnan, percentiles([])))
+
+
+@pytest.mark.parametrize("body", [b"", b"written", b"[]", b"{}", b'{"offsets": null}'])
+def test_a_proxy_that_answers_produce_in_another_way_refuses(body: bytes) -> None:
+    with pytest.raises(Refused, match=r"^200"):
+        produce_body(Scripted(Reply(200, {}, body)), "v2", "json", "t", 1)
+
+
+def test_a_proxy_that_keeps_the_id_of_a_schema_to_itself_refuses() -> None:
+    written = b'{"offsets": [{"partition": 0, "offset": 1}]}'
+    with pytest.raises(Refused, match=r"^200"):
+        produce_body(Scripted(Reply(200, {}, written)), "v2", "avro", "t", 1)
+
+
+def test_a_proxy_is_asked_again_until_it_knows_the_topic() -> None:
+    unknown = b'{"offsets": [{"error_code": 404, "message": "no such topic"}]}'
+    written = b'{"offsets": [{"partition": 0, "offset": 1}]}'
+    client = Scripted(Reply(200, {}, unknown), Reply(404, {}, b""), Reply(200, {}, written))
+    assert len(produce_body(client, "v2", "json", "t", 3)["records"]) == 3
+    assert not client.replies

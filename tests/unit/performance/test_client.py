@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -42,3 +43,9 @@ def test_a_consumer_is_found_by_its_path() -> None:
 def test_records_are_counted_without_parsing() -> None:
     assert record_count(RECORDS) == 2
     assert record_count(Reply(200, {}, b"[]")) == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"made", b"[]", b"null", b"{}", b'{"base_uri": 7}'])
+def test_a_success_of_another_shape_is_a_refusal(body: bytes) -> None:
+    with pytest.raises(Refused, match=f"^{re.escape(f'200 {body.decode()}'.strip())}$"):
+        Scripted(Reply(200, {}, body)).create_consumer("json")
