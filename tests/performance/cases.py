@@ -119,8 +119,7 @@ class Produce:
             done = wrk(request, self.connections, lab.seconds, server.pid)
             if server.kind is Kind.ANSWERS:
                 return sample(done, self.records)
-            lost = done.taken * self.records - (stored(lab.stack, topic) - kept)
-            return sample(done, self.records) | {"failed": float(done.failed + max(lost, 0))}
+            return sample(done, self.records, stored(lab.stack, topic) - kept)
 
         return nullcontext(run)
 
@@ -228,16 +227,23 @@ def stored(stack: Stack, topic: str) -> int:
         consumer.close()
 
 
-def sample(run: Run, records: int) -> Sample:
-    """A run as columns; records are those of one request, 0 where it has none."""
+def sample(run: Run, records: int, written: int | None = None) -> Sample:
+    """A run as columns; records are those of one request, 0 where it has none.
+
+    `written` is how many are in the topic: answers without theirs are no throughput. It may be more
+    than was answered, since the run ends with requests under way.
+    """
+    acknowledged = run.taken * records
+    lost = 0 if written is None else max(acknowledged - written, 0)
+    taken = run.taken - lost / max(records, 1)
     found = {
-        "requests_per_second": run.taken / run.seconds,
+        "requests_per_second": taken / run.seconds,
         "p50_ms": run.p50_ms,
         "p99_ms": run.p99_ms,
-        "failed": float(run.failed),
+        "failed": float(run.failed + lost),
     }
     if records:
-        found["records_per_second"] = run.taken * records / run.seconds
+        found["records_per_second"] = taken * records / run.seconds
     if run.cpu_seconds is not None:
         found["cpu_us_per_request"] = run.cpu_seconds / max(run.requests, 1) * 1e6
         if records:

@@ -39,6 +39,18 @@ def test_failed_requests_are_no_throughput() -> None:
     assert found["cpu_us_per_record"] == 50
 
 
+def test_answers_whose_records_are_not_there_are_no_throughput() -> None:
+    found = sample(Run(1_000, 2.0, 1.0, 9.0, 400), 10, written=4_500)
+    assert found["requests_per_second"] == 225
+    assert found["records_per_second"] == 2_250
+    assert found["failed"] == 400 + 1_500
+
+
+def test_records_beyond_what_was_answered_are_no_throughput_either() -> None:
+    run = Run(1_000, 2.0, 1.0, 9.0, 400)
+    assert sample(run, 10, written=6_100) == sample(run, 10)
+
+
 def test_what_was_not_measured_is_left_out() -> None:
     found = sample(Run(1_000, 2.0, 1.0, 9.0, 0), 0)
     assert set(found) == {"requests_per_second", "p50_ms", "p99_ms", "failed"}
