@@ -43,6 +43,11 @@ class InvalidRequest(RestError):
     message = "Kafka refused the request:"
 
 
+class Forbidden(RestError):
+    error_code = 403
+    message = "HTTP 403 Forbidden"
+
+
 class TopicForbidden(RestError):
     error_code = 40301
     message = "Not authorized."

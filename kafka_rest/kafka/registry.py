@@ -154,7 +154,10 @@ class ClientRegistry:
         """A name for an unnamed instance, of which this worker is the owner."""
         server = self.settings[s.ID]
         prefix = f"rest-consumer-{server}-" if server else "rest-consumer-"
-        return mint_instance(group, self.slot, self.slots, prefix)
+        cluster = s.cluster(self.settings)
+        return mint_instance(
+            group, self.slot, self.slots, prefix, cluster.own, max(1, len(cluster.peers))
+        )
 
     # -- life
     # ----------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """Bring a consumer's requests to the worker that owns it; WSGI middleware before the application.
 
-The owner follows from group and instance by arithmetic. A read, which may wait, takes its
-connection along to the owner where that can be; everything else is relayed. A relayed request
-arrives on a private Unix socket and is never relayed again. Views know nothing of workers.
+The owner follows from group and instance by arithmetic: first the proxy of the cluster, then the
+worker in it. What another proxy owns is relayed there, and never to a third one. Within the proxy a
+read, which may wait, takes its connection along to the owner where that can be; everything else is
+relayed. A request that a worker relays arrives on a private Unix socket and is never relayed again.
+Views know nothing of workers.
 """
 
 import functools
@@ -21,13 +23,21 @@ import msgspec
 from kafka_rest import errors
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import read_body
-from kafka_rest.api.response import error_body
 from kafka_rest.api.watching import ERROR_CODE, STARTED
-from kafka_rest.pinning import owner_slot
+from kafka_rest.pinning import owner_peer, owner_slot
 from kafka_rest.records import Deadline
+from kafka_rest.server.link import (
+    PEER_HEADER,
+    SCHEME_HEADER,
+    Lost,
+    RelayedAnswer,
+    Unreachable,
+    refusal,
+)
 from kafka_rest.server.long_polls import LongPolls
-from kafka_rest.server.relay import Lost, Owners, Unreachable
-from kafka_rest.server.seats import Ticket
+from kafka_rest.server.peers import SIGNATURE_HEADER, Claims, Peers
+from kafka_rest.server.relay import Owners
+from kafka_rest.server.seats import CLIENT, Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,8 +46,10 @@ log = logging.getLogger(__name__)
 
 _INSTANCE = re.compile(r"/consumers/([^/]+)/instances/([^/]+)(/[^?]*)?\Z")
 _CREATE = re.compile(r"/consumers/([^/]+)/?\Z")
-PEER = "HTTP_X_KAFKA_REST_PEER"
-CONTENT_TYPE = "application/vnd.kafka.v1+json"
+_CLAIMS = tuple(
+    "HTTP_" + name.upper().replace("-", "_")
+    for name in (PEER_HEADER, SCHEME_HEADER, SIGNATURE_HEADER)
+)
 
 
 class _Name(msgspec.Struct):
@@ -45,6 +57,13 @@ class _Name(msgspec.Struct):
 
     id: Any = None
     name: Any = None
+
+
+class Owner(NamedTuple):
+    """The place of a proxy in its cluster, and of a worker in its proxy."""
+
+    peer: int
+    slot: int
 
 
 class Place(NamedTuple):
@@ -67,50 +86,75 @@ class Forwarder:
         inner: "WSGIApplication",
         place: Place,
         owners: Owners,
+        peers: Peers,
         most_polls: int,
         parks: bool,
     ) -> None:
         self._inner, self._place, self._owners, self._parks = inner, place, owners, parks
+        self._peers, self._alone = peers, place.slots * peers.count == 1
         self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         environ[STARTED] = time.monotonic()
-        peer = environ.pop(PEER, None)
-        relayed = came_relayed(environ)
-        if relayed and peer is not None:
-            environ["REMOTE_ADDR"] = peer
-        path = raw_path(environ)
-        if not path.startswith("/consumers/"):
-            return self._inner(environ, start_response)
         try:
+            relayed, from_peer = self._believe(environ)
+            path = raw_path(environ)
+            if not path.startswith("/consumers/"):
+                return self._inner(environ, start_response)
             owner = None if relayed else self._owner(environ, path)
-            elsewhere = owner is not None and owner != self._place.slot
+            if owner is not None and owner.peer != self._peers.own:
+                if from_peer:
+                    raise self._peers.disagreement(owner.peer)
+                return self._cross(owner.peer, _is_read(environ, path), environ, start_response)
+            elsewhere = owner is not None and owner.slot != self._place.slot
             reads, kept = _is_read(environ, path), self._parks and LANE in environ
             if owner is not None and elsewhere and reads and kept:
                 ticket: Ticket = environ[LANE]
-                if ticket.hand_over(functools.partial(self._owners.hand_over, owner)):
+                if ticket.hand_over(functools.partial(self._owners.hand_over, owner.slot)):
                     return ()
             room = self.relayed_polls if relayed else self.polls
             with room.one() if reads and (elsewhere or not kept) else nullcontext():
                 if owner is not None and elsewhere:
-                    return self._relay(owner, environ, start_response)
+                    return self._relay(owner.slot, environ, start_response)
                 return self._inner(environ, start_response)
         except errors.RestError as error:
             environ[ERROR_CODE] = error.error_code
-            return _render(error, start_response)
+            return _passed_on(refusal(error), start_response)
 
-    def _owner(self, environ: "WSGIEnvironment", path: str) -> int | None:
-        """The slot of the instance that a request is about; None where it is about none yet."""
+    def _believe(self, environ: "WSGIEnvironment") -> tuple[bool, bool]:
+        """Whether another worker relays a request, or another proxy; then it says whose it is.
+
+        What it says so with is taken off, and not believed of anybody else. Raises: Forbidden.
+        """
+        address, scheme, signature = (environ.pop(name, None) for name in _CLAIMS)
+        relayed = came_relayed(environ)
+        from_peer = signature is not None and not relayed
+        if from_peer:
+            claims = Claims(address or "", scheme or "", signature or "")
+            self._peers.require_signed(environ, claims)
+        if address is not None and (relayed or from_peer):
+            environ["REMOTE_ADDR"] = environ[CLIENT] = address
+            environ["wsgi.url_scheme"] = scheme or "http"
+        return relayed, from_peer
+
+    def _owner(self, environ: "WSGIEnvironment", path: str) -> Owner | None:
+        """The owner of the instance that a request is about; None where it is about none yet."""
         found = _INSTANCE.match(path)
         if found:
-            return owner_slot(_decoded(found[1]), _decoded(found[2]), self._place.slots)
+            return self._owner_of(_decoded(found[1]), _decoded(found[2]))
         created = _CREATE.match(path)
-        if not created or environ["REQUEST_METHOD"] != "POST" or self._place.slots == 1:
+        if not created or environ["REQUEST_METHOD"] != "POST" or self._alone:
             return None
         name = self._peek(environ)
-        return owner_slot(_decoded(created[1]), name, self._place.slots) if name else None
+        return self._owner_of(_decoded(created[1]), name) if name else None
+
+    def _owner_of(self, group: str, name: str) -> Owner:
+        peers = self._peers.count
+        return Owner(
+            owner_peer(group, name, peers), owner_slot(group, name, self._place.slots, peers)
+        )
 
     def _peek(self, environ: "WSGIEnvironment") -> str | None:
         """The name in the body of a create call; the body is put back for whoever reads it next."""
@@ -128,6 +172,26 @@ class Forwarder:
         if isinstance(name, bool):
             return "true" if name else "false"
         return str(name) if isinstance(name, str | int | float) else None
+
+    def _cross(
+        self,
+        peer: int,
+        is_read: bool,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+    ) -> Iterable[bytes]:
+        """Relay to another proxy; no thread waits for it where the lane keeps the connection."""
+        body = read_body(environ, self._place.body_max_bytes)
+        deadline = Deadline(self._place.relay_seconds)
+        ticket: Ticket | None = environ.get(LANE)
+        if ticket is not None:
+            crossing = self._peers.cross(peer, environ, body, deadline, is_read)
+            ticket.keep(crossing, None, environ)
+            return ()
+        # Whatever it is: proxies that wait for each other must have threads left to answer with.
+        with self.polls.one():
+            answer = self._peers.send(peer, environ, body, deadline)
+        return _passed_on(answer, start_response)
 
     def _relay(
         self, owner: int, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -150,8 +214,7 @@ class Forwarder:
                 "it answered, and its consumers with it.",
                 {"Retry-After": "1"},
             ) from error
-        start_response(answer.status, answer.headers)
-        return [answer.body]
+        return _passed_on(answer, start_response)
 
 
 def came_relayed(environ: "WSGIEnvironment") -> bool:
@@ -177,9 +240,6 @@ def _decoded(segment: str) -> str:
     return unquote_to_bytes(segment.encode("latin-1")).decode("utf-8", "surrogateescape")
 
 
-def _render(error: errors.RestError, start_response: "StartResponse") -> list[bytes]:
-    body = error_body(error, debug=False)
-    reason = error.message.partition(f"{error.status} ")[2] or "Error"
-    headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
-    start_response(f"{error.status} {reason}", [*headers, *error.headers.items()])
-    return [body]
+def _passed_on(answer: RelayedAnswer, start_response: "StartResponse") -> list[bytes]:
+    start_response(answer.status, answer.headers)
+    return [answer.body]

@@ -29,6 +29,7 @@ from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.handover import Arrivals
+from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
 
 if TYPE_CHECKING:
@@ -138,8 +139,18 @@ class Server:
             self.settings[s.REQUEST_MAX_BYTES],
         )
         owners = Owners(self.run_dir, clients.slots)
+        peers = Peers(
+            s.cluster(self.settings),
+            self.settings[s.CONSUMER_LONG_POLLS_MAX],
+            clients.draining,
+        )
         return Forwarder(
-            app, place, owners, s.thread_polls_max(self.settings), leaves_waits(self.settings)
+            app,
+            place,
+            owners,
+            peers,
+            s.thread_polls_max(self.settings),
+            leaves_waits(self.settings),
         )
 
     # -- in the master

@@ -256,12 +256,14 @@ class Lane:
         try:
             worker = self._worker
             seat.last = not worker.alive or len(self._seats) > worker.max_keepalived
-            head = b"%bDate: %b\r\nConnection: %b\r\n%bContent-Length: %d\r\n\r\n" % (
+            # An answer without content may not say how long that is (RFC 9110).
+            length = b"" if status.startswith("204") else b"Content-Length: %d\r\n" % len(body)
+            head = b"%bDate: %b\r\nConnection: %b\r\n%b%b\r\n" % (
                 _status_line(status),
                 self._date,
                 b"close" if seat.last else b"keep-alive",
                 _lines(headers),
-                len(body),
+                length,
             )
             if worker.answered is not None:
                 worker.answered(seat, status, len(body), error_code)

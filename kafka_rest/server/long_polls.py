@@ -1,4 +1,4 @@
-"""How many reads may hold a thread at a time, where the lane cannot keep them."""
+"""How many requests that wait may hold a thread at a time, where the lane cannot keep them."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from kafka_rest.errors import TooManyRequests
 
 
 class LongPolls:
-    """A counted room for reads; one more is refused, not queued."""
+    """A counted room for reads and the like; one more is refused, not queued."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -20,12 +20,12 @@ class LongPolls:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Count one read for the length of the block. Raises: TooManyRequests, at once."""
+        """Count one request for the length of the block. Raises: TooManyRequests, at once."""
         with self._lock:
             if self._count >= self._most:
                 raise TooManyRequests(
-                    f"This worker has {self._most} reads under way that hold a thread each, as "
-                    "many as leave some for others. Try again.",
+                    f"This worker has {self._most} requests under way that wait and hold a thread "
+                    "each, as many as leave some for others. Try again.",
                     {"Retry-After": "1"},
                 )
             self._count += 1

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from kafka_rest.api.parking import Again, Parked
 
+CLIENT = "kafka_rest.client"
+"""Where the address of the client stands in the environ of a request that was relayed."""
+
 # Fields that no view looks at.
 VARYING_NAMES = frozenset(
     {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"}
@@ -64,8 +67,10 @@ class Seat:
     @property
     def peer(self) -> str:
         """The client's address."""
+        # Who relays has said whose request it is.
+        if CLIENT in self.environ:
+            return self.environ[CLIENT]
         client = self.conn.client
-        # A worker that relays has said whose request it is.
         return str(client[0] if isinstance(client, tuple) else self.environ.get("REMOTE_ADDR", ""))
 
     @property

@@ -4,6 +4,8 @@ The rows stand in `table`; this package also makes every document about them.
 """
 
 from kafka_rest.settings.derived import (
+    Cluster,
+    cluster,
     listeners,
     longest_read_seconds,
     pinned_port,
@@ -11,14 +13,17 @@ from kafka_rest.settings.derived import (
 )
 from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
 from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
-from kafka_rest.settings.types import Listener, Setting
+from kafka_rest.settings.types import Listener, Peer, Setting
 
 __all__ = [
+    "Cluster",
     "Listener",
     "Mistake",
+    "Peer",
     "Setting",
     "Settings",
     "SettingsError",
+    "cluster",
     "listeners",
     "load",
     "longest_read_seconds",

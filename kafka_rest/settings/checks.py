@@ -9,6 +9,8 @@ from kafka_rest.settings.derived import pinned_port
 if TYPE_CHECKING:
     from kafka_rest.settings.load import Settings
 
+SECRET_LENGTH = 16
+
 Check = Callable[["Settings"], Iterator[tuple[str, str]]]
 
 
@@ -19,4 +21,25 @@ def _pinned_ports_exist(settings: "Settings") -> Iterator[tuple[str, str]]:
             yield t.CONSUMER_PINNING_LISTENERS.name, "false where there is no port for each worker"
 
 
-CHECKS: tuple[Check, ...] = (_pinned_ports_exist,)
+def _cluster_is_whole(settings: "Settings") -> Iterator[tuple[str, str]]:
+    peers = settings[t.CLUSTER_PEERS]
+    if not peers:
+        return
+    if settings[t.ID] not in [peer.id for peer in peers]:
+        listed = ", ".join(peer.id for peer in peers)
+        yield t.ID.name, f"one of the ids in cluster.peers, which are {listed}"
+    if len(settings[t.CLUSTER_SECRET]) < SECRET_LENGTH:
+        yield (
+            t.CLUSTER_SECRET.name,
+            f"at least {SECRET_LENGTH} characters where cluster.peers is set, the same for all "
+            "of them; `openssl rand -hex 32` makes one",
+        )
+    if settings[t.CONSUMER_PINNING_LISTENERS] and not settings[t.HOST_NAME]:
+        yield (
+            t.CONSUMER_PINNING_LISTENERS.name,
+            "false with cluster.peers, unless host.name names this server: a worker's port is on "
+            "no other",
+        )
+
+
+CHECKS: tuple[Check, ...] = (_pinned_ports_exist, _cluster_is_whole)

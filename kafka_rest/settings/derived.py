@@ -1,14 +1,31 @@
 """Values that follow from several settings."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kafka_rest.settings import table as t
-from kafka_rest.settings.types import Listener
+from kafka_rest.settings.types import Listener, Peer
 
 if TYPE_CHECKING:
     from kafka_rest.settings.load import Settings
 
 FREE_SHARE = 4
+
+
+class Cluster(NamedTuple):
+    """The proxies of a cluster in the order of their ids, none for a lone one; `own` is the place
+    of this one among them.
+    """
+
+    peers: tuple[Peer, ...]
+    own: int
+    secret: str
+
+
+def cluster(settings: "Settings") -> Cluster:
+    """The cluster of this server."""
+    peers = settings[t.CLUSTER_PEERS]
+    own = [peer.id for peer in peers].index(settings[t.ID]) if peers else 0
+    return Cluster(peers, own, settings[t.CLUSTER_SECRET])
 
 
 def listeners(settings: "Settings") -> tuple[Listener, ...]:

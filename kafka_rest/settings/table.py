@@ -89,6 +89,22 @@ ID = _row(
     "Unique id of this server, part of the names of unnamed consumers; set it when several run.",
     importance="high",
 )
+CLUSTER_PEERS = _ours(
+    "cluster.peers",
+    t.peers,
+    "",
+    "All proxies of a cluster, this one (`id`) included, as ID=URL, comma-separated: any of them "
+    "then takes any consumer's requests, see docs/cluster.md; empty: this one is alone.",
+    importance="medium",
+)
+CLUSTER_SECRET = _ours(
+    "cluster.secret",
+    t.text,
+    "",
+    "What the proxies of `cluster.peers` sign with what they relay to each other; at least 16 "
+    "characters, the same for all.",
+    importance="medium",
+)
 LISTENERS = _row(
     "listeners",
     t.listeners,

@@ -17,6 +17,7 @@ Parser = Callable[[str], T]
 Network = IPv4Network | IPv6Network
 
 _SECRET = re.compile(r"password|secret|jaas|user\.info|ssl\.key\b|keystore\.key|token|credential")
+_PEER_ID = re.compile(r"[A-Za-z0-9._-]+\Z")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 
 
@@ -26,6 +27,13 @@ class Listener(NamedTuple):
     scheme: str
     host: str
     port: int
+
+
+class Peer(NamedTuple):
+    """A proxy of a cluster, and where the others reach it."""
+
+    id: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,36 @@ def bootstrap(value: str) -> tuple[str, ...]:
     if not found:
         raise ValueError("at least one HOST:PORT")
     return found
+
+
+def peers(value: str) -> tuple[Peer, ...]:
+    """A comma-separated list of `ID=URL`, in the order of the ids."""
+    found: dict[str, str] = {}
+    for entry in words(value):
+        name, _, url = entry.partition("=")
+        name, url = name.strip(), url.strip().rstrip("/")
+        wrong = _wrong_peer(name, url, found)
+        if wrong:
+            raise ValueError(
+                "a comma-separated list of ID=http://HOST:PORT, the same for all proxies; "
+                f"{entry!r} {wrong}"
+            )
+        found[name] = url
+    return tuple(Peer(*peer) for peer in sorted(found.items()))
+
+
+def _wrong_peer(name: str, url: str, others: dict[str, str]) -> str:
+    """What is wrong with an entry, "" for nothing."""
+    if not _PEER_ID.match(name):
+        return "needs an ID of letters, digits, '.', '_' and '-' before its ="
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or _port(url) is None:
+        return "needs a URL such as http://10.0.0.1:8082 behind its ="
+    if parts.path or parts.query or parts.fragment or parts.username is not None:
+        return "may have scheme, host and port only"
+    if name in others or url in others.values():
+        return "names an ID or a URL for the second time"
+    return ""
 
 
 def networks(value: str) -> tuple[Network, ...]:

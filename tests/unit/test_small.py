@@ -6,7 +6,7 @@ import pytest
 
 from kafka_rest import errors
 from kafka_rest.core.pending import Pending
-from kafka_rest.pinning import mint_instance, owner_slot
+from kafka_rest.pinning import mint_instance, owner_peer, owner_slot
 from kafka_rest.records import Deadline
 from tests.unit.fakes import FakeClock
 
@@ -28,6 +28,29 @@ def test_minted_name_belongs_to_its_maker() -> None:
         name = mint_instance("g", slot, 4, "rest-consumer-")
         assert owner_slot("g", name, 4) == slot
         assert name.startswith("rest-consumer-")
+
+
+@pytest.mark.parametrize(("peers", "slots"), [(2, 2), (3, 2), (2, 4), (4, 4)])
+def test_instances_are_spread_over_the_workers_of_all_peers(peers: int, slots: int) -> None:
+    names = [f"i{n}" for n in range(200 * peers * slots)]
+    owners = [(owner_peer("g", name, peers), owner_slot("g", name, slots, peers)) for name in names]
+    everywhere = [(peer, slot) for peer in range(peers) for slot in range(slots)]
+    assert min(owners.count(place) for place in everywhere) > 100
+
+
+def test_lone_proxy_owns_everything_where_it_did() -> None:
+    assert {owner_peer("g", f"i{n}", 1) for n in range(50)} == {0}
+    assert [owner_slot("g", f"i{n}", 4, 1) for n in range(50)] == [
+        owner_slot("g", f"i{n}", 4) for n in range(50)
+    ]
+
+
+def test_minted_name_belongs_to_its_maker_in_a_cluster() -> None:
+    for peer in range(3):
+        for slot in range(2):
+            name = mint_instance("g", slot, 2, "rest-consumer-", peer, 3)
+            assert owner_peer("g", name, 3) == peer
+            assert owner_slot("g", name, 2, 3) == slot
 
 
 def test_deadline_counts_down_and_stops_at_zero() -> None:

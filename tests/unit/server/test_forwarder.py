@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from kafka_rest.api.parking import LANE
-from kafka_rest.pinning import owner_slot
+from kafka_rest.errors import Forbidden, ServiceUnavailable, TooManyRequests
+from kafka_rest.pinning import owner_peer, owner_slot
 from kafka_rest.server.forwarder import Forwarder, Place
-from kafka_rest.server.relay import Lost, RelayedAnswer, Unreachable
+from kafka_rest.server.link import Lost, RelayedAnswer, Unreachable
 
 SLOTS = 4
 
@@ -37,11 +38,47 @@ class FakeOwners:
         return RelayedAnswer("200 OK", [("X-Slot", str(slot))], b"relayed")
 
 
+class FakePeers:
+    """Takes requests relayed to other proxies, of which there are so many; this one is the first.
+
+    `SIGNATURE` is the right signature of everything.
+    """
+
+    SIGNATURE = "signed"
+    own = 0
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.sent: list[tuple[int, bytes, str]] = []
+        self.crossed: list[tuple[int, bytes, bool]] = []
+
+    def require_signed(self, environ: Any, claims: Any) -> None:
+        if claims.signature != self.SIGNATURE:
+            raise Forbidden
+
+    def disagreement(self, peer: int) -> ServiceUnavailable:
+        return ServiceUnavailable(f"HTTP 503: {peer}")
+
+    def send(self, peer: int, environ: Any, body: bytes, deadline: Any) -> RelayedAnswer:
+        assert deadline.left() > 0
+        self.sent.append((peer, body, environ["REMOTE_ADDR"]))
+        return RelayedAnswer("204 No Content", [], b"")
+
+    def cross(self, peer: int, environ: Any, body: bytes, deadline: Any, is_read: bool) -> str:
+        assert deadline.left() > 0
+        self.crossed.append((peer, body, is_read))
+        return "crossing"
+
+
 class FakeTicket:
     """A request whose connection can go, or not."""
 
     def __init__(self, goes: bool) -> None:
         self._goes = goes
+        self.kept: list[Any] = []
+
+    def keep(self, parked: Any, again: Any, environ: Any) -> None:
+        self.kept.append((parked, again))
 
     def hand_over(self, send: Any) -> bool:
         return self._goes and bool(send(b"head", "connection"))
@@ -49,13 +86,19 @@ class FakeTicket:
 
 class Bench:
     def __init__(
-        self, slot: int = 0, slots: int = SLOTS, polls: int = 2, parks: bool = True
+        self,
+        slot: int = 0,
+        slots: int = SLOTS,
+        polls: int = 2,
+        parks: bool = True,
+        peers: int = 1,
     ) -> None:
+        self.peers: Any = FakePeers(peers)
         self.owners: Any = FakeOwners()
         self.local: list[bytes] = []
         self.seen: dict[str, Any] = {}
         place = Place(slot, slots, 5.0, 100)
-        self.forwarder = Forwarder(self._app, place, self.owners, polls, parks)
+        self.forwarder = Forwarder(self._app, place, self.owners, self.peers, polls, parks)
 
     def _app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         self.seen = environ
@@ -245,3 +288,104 @@ def test_reads_that_hold_a_thread_are_capped_and_others_are_not() -> None:
         relayed = bench.call("GET", f"{uri}/topics/t", family=socket.AF_UNIX)
         assert relayed[0].startswith("200")
     assert bench.call("GET", f"{uri}/topics/t")[0].startswith("200")
+
+
+def name_in(peer: int, slot: int, peers: int = 3) -> str:
+    return next(
+        n
+        for n in map(str, range(1000))
+        if owner_peer("g", n, peers) == peer and owner_slot("g", n, SLOTS, peers) == slot
+    )
+
+
+def path_in(peer: int, slot: int = 0) -> str:
+    return f"/consumers/g/instances/{name_in(peer, slot)}"
+
+
+def test_request_goes_to_the_proxy_that_owns_its_instance_and_then_to_the_worker() -> None:
+    bench = Bench(peers=3)
+    assert bench.call("DELETE", path_in(2, 1))[0].startswith("204")
+    body = json.dumps({"name": name_in(1, 0)}).encode()
+    assert bench.call("POST", "/consumers/g", body)[0].startswith("204")
+    assert bench.peers.sent == [(2, b"", "10.0.0.1"), (1, body, "10.0.0.1")]
+    assert bench.call("DELETE", path_in(0, 1))[2] == b"relayed"
+    assert bench.owners.sent == [(1, b"")]
+    assert bench.call("DELETE", path_in(0, 0))[2] == b"local"
+    assert bench.call("POST", "/consumers/g", b"{}")[2] == b"local"
+    assert bench.call("GET", "/topics")[2] == b"local"
+
+
+def test_lone_worker_of_a_cluster_looks_for_names_too() -> None:
+    bench = Bench(slots=1, peers=2)
+    name = next(n for n in map(str, range(99)) if owner_peer("g", n, 2) == 1)
+    body = json.dumps({"name": name}).encode()
+    assert bench.call("POST", "/consumers/g", body)[0].startswith("204")
+    assert len(bench.peers.sent) == 1
+
+
+@pytest.mark.parametrize(("suffix", "is_read"), [("/records", True), ("/offsets", False)])
+def test_thread_does_not_wait_for_a_peer_where_the_lane_keeps_the_connection(
+    suffix: str, is_read: bool
+) -> None:
+    # What CORS and compression add, the owner has added.
+    for parks in (True, False):
+        bench, ticket = Bench(peers=3, parks=parks), FakeTicket(goes=True)
+        assert bench.run("GET", path_in(2) + suffix, **{LANE: ticket}) == ([], b"")
+        assert bench.peers.crossed == [(2, b"", is_read)]
+        assert ticket.kept == [("crossing", None)]
+        assert bench.owners.handed_over == []
+
+
+def test_threads_that_wait_for_peers_are_capped_whatever_they_wait_for() -> None:
+    bench = Bench(peers=3, polls=1)
+    with bench.forwarder.polls.one():
+        status, headers, content = bench.call("DELETE", path_in(1))
+        assert status.startswith("429 ")
+        assert headers["Retry-After"] == "1"
+        assert json.loads(content)["error_code"] == TooManyRequests.error_code
+        assert bench.call("DELETE", path_in(0))[2] == b"local"
+    assert bench.call("DELETE", path_in(1))[0].startswith("204")
+
+
+FROM_PEER = {
+    "HTTP_X_KAFKA_REST_PEER": "9.9.9.9",
+    "HTTP_X_KAFKA_REST_SCHEME": "https",
+    "HTTP_X_KAFKA_REST_SIGNATURE": FakePeers.SIGNATURE,
+}
+
+
+def test_peer_is_believed_whose_request_it_is_and_nothing_of_that_goes_on() -> None:
+    bench = Bench(peers=3)
+    assert bench.call("DELETE", path_in(0), **FROM_PEER)[2] == b"local"
+    assert bench.seen["REMOTE_ADDR"] == "9.9.9.9"
+    assert bench.seen["wsgi.url_scheme"] == "https"
+    assert not set(FROM_PEER) & set(bench.seen)
+    assert bench.call("DELETE", path_in(0, 2), **FROM_PEER)[2] == b"relayed"
+
+
+def test_request_of_a_peer_is_never_relayed_to_a_peer() -> None:
+    for more in ({}, {LANE: FakeTicket(goes=True)}):
+        bench = Bench(peers=3)
+        status, _, content = bench.call("GET", path_in(2) + "/records", **FROM_PEER, **more)
+        assert status.startswith("503 ")
+        assert json.loads(content)["message"] == "HTTP 503: 2"
+        assert bench.peers.sent == bench.peers.crossed == []
+
+
+@pytest.mark.parametrize("uri", [path_in(0), path_in(1), "/topics", "/"])
+def test_forged_signature_is_refused(uri: str) -> None:
+    bench = Bench(peers=3)
+    forged = FROM_PEER | {"HTTP_X_KAFKA_REST_SIGNATURE": "forged"}
+    status, _, content = bench.call("GET", uri, **forged)
+    assert status.startswith("403 ")
+    assert json.loads(content)["error_code"] == 403
+    assert bench.local == bench.peers.sent == []
+
+
+def test_claims_without_a_signature_are_dropped() -> None:
+    bench = Bench(peers=3)
+    unsigned = {k: v for k, v in FROM_PEER.items() if "SIGNATURE" not in k}
+    bench.call("DELETE", path_in(0), **unsigned)
+    assert bench.seen["REMOTE_ADDR"] == "10.0.0.1"
+    assert "wsgi.url_scheme" not in bench.seen
+    assert not set(FROM_PEER) & set(bench.seen)

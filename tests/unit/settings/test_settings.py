@@ -90,6 +90,15 @@ MISTAKES = [
     ("authentication.method", "BASIC", "NONE"),
     ("consumer.instance.timeout.ms", "-1", "a whole number"),
     ("consumer.long.polls.max", "0", "1"),
+    ("cluster.peers", "a", "'a' needs a URL"),
+    ("cluster.peers", "a=http://h:1,=http://h:2", "'=http://h:2' needs an ID"),
+    ("cluster.peers", "a b=http://h:1", "'a b=http://h:1' needs an ID"),
+    ("cluster.peers", "a=ftp://h:1", "'a=ftp://h:1' needs a URL"),
+    ("cluster.peers", "a=http://h:99999", "needs a URL"),
+    ("cluster.peers", "a=http://h:1/x", "scheme, host and port only"),
+    ("cluster.peers", "a=http://u:p@h:1", "scheme, host and port only"),
+    ("cluster.peers", "a=http://h:1,a=http://h:2", "'a=http://h:2' names an ID or a URL"),
+    ("cluster.peers", "a=http://h:1,b=http://h:1/", "'b=http://h:1/' names an ID or a URL"),
 ]
 
 
@@ -100,6 +109,35 @@ def test_mistake_names_key_value_place_and_cure(key: str, value: str, expected: 
     text = str(refused.value)
     assert text.startswith(f"{key}={value} (command line): must be ")
     assert expected in text
+
+
+PEERS = "cluster.peers=b=http://10.0.0.2:8082, a=https://[::1]/"
+SECRET = "cluster.secret=0123456789abcdef"
+
+
+def test_cluster_is_in_the_order_of_its_ids() -> None:
+    found = s.cluster(s.load(overrides=["id=b", PEERS, SECRET]))
+    peers = (s.Peer("a", "https://[::1]"), s.Peer("b", "http://10.0.0.2:8082"))
+    assert found == (peers, 1, "0123456789abcdef")
+    assert s.cluster(s.load()) == ((), 0, "")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["id=c", PEERS, SECRET], "id=c (command line): must be one of the ids in cluster.peers"),
+        ([PEERS, SECRET], "id= (default): must be one of the ids in cluster.peers, which are a, b"),
+        (["id=a", PEERS], "cluster.secret=[hidden] (default): must be at least 16 characters"),
+        (["id=a", PEERS, "cluster.secret=hunter2"], "cluster.secret=[hidden] (command line): must"),
+        (["id=a", PEERS, SECRET, "consumer.pinning.listeners=true"], "unless host.name names"),
+    ],
+)
+def test_cluster_that_is_not_whole_is_a_mistake(overrides: list[str], said: str) -> None:
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(overrides=overrides)
+    assert said in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert len(refused.value.mistakes) == 1
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
@@ -133,6 +171,7 @@ SECRETS = [
     "ssl.keystore.password=hunter2",
     "client.ssl.keystore.key=hunter2",
     "client.sasl.oauthbearer.client.secret=hunter2",
+    "cluster.secret=hunter2",
 ]
 
 
