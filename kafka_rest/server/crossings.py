@@ -33,8 +33,8 @@ Receive = Callable[[http.client.HTTPConnection, Deadline], RelayedAnswer]
 class Crossing:
     """A request under way, as the lane parks it (`api.parking.Parked`).
 
-    `receive` reads its answer, or makes one of what went wrong; it does not raise. `late` is the
-    answer when time is up.
+    `receive` reads its answer, or makes one of what went wrong; it does not raise. `keep` takes the
+    connection then, if it can serve again. `late` is the answer when time is up.
     """
 
     def __init__(
@@ -42,11 +42,16 @@ class Crossing:
         connection: http.client.HTTPConnection,
         deadline: Deadline,
         receive: Receive,
+        keep: Callable[[http.client.HTTPConnection], None],
         late: RelayedAnswer,
         is_read: bool,
     ) -> None:
         self.sock: socket.socket = connection.sock
-        self._connection, self._receive, self._late = connection, receive, late
+        self._connection, self._receive, self._keep = connection, receive, keep
+        self._late = late
+        # The connection has been shut here; or it is no more this request's.
+        self._shut = self._over = False
+        self._lock = threading.Lock()
         self._pending: Pending[RelayedAnswer] = Pending(deadline)
         # One C call: of those who would answer, the first gets 0.
         self._claim = count().__next__
@@ -65,25 +70,34 @@ class Crossing:
     def expire(self) -> None:
         """Answer that it is too late. Wakes the thread that closes the connection."""
         if not self._claim():
-            self._shut(socket.SHUT_RDWR)
+            self._shut_down(socket.SHUT_RDWR)
             self._pending.set(self._late)
 
     def finish(self) -> None:
         """Read the answer that has begun to arrive, and pass it on."""
         answer = self._receive(self._connection, self.deadline)
+        with self._lock:
+            self._over = True
+        if self._shut:
+            self._connection.close()
+        else:
+            self._keep(self._connection)
         if not self._claim():
             self._pending.set(answer)
 
     def _end_read(self) -> None:
         # The owner sees a client that has gone, ends the read, and says what it has got: nothing
         # is handed out that nobody gets.
-        self._shut(socket.SHUT_WR)
+        self._shut_down(socket.SHUT_WR)
 
-    def _shut(self, how: int) -> None:
-        # It may have ended already.
-        with suppress(OSError):
-            # Of the connection itself: TLS has no half-closed ones.
-            socket.socket.shutdown(self.sock, how)
+    def _shut_down(self, how: int) -> None:
+        with self._lock:
+            if not self._over:
+                self._shut = True
+                # It may have ended already.
+                with suppress(OSError):
+                    # Of the connection itself: TLS has no half-closed ones.
+                    socket.socket.shutdown(self.sock, how)
 
 
 class Crossings:

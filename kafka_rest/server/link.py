@@ -79,7 +79,10 @@ class Link:
 
         Raises: Unreachable, Lost.
         """
-        return self.receive(self.begin(environ, body, deadline, more), deadline)
+        connection = self.begin(environ, body, deadline, more)
+        answer = self.receive(connection, deadline)
+        self.keep(connection)
+        return answer
 
     def begin(
         self,
@@ -103,7 +106,7 @@ class Link:
         return connection
 
     def receive(self, connection: http.client.HTTPConnection, deadline: Deadline) -> RelayedAnswer:
-        """The answer to what was sent on a connection, which is then kept. Raises: Lost."""
+        """The answer to what was sent on a connection, which can then be kept. Raises: Lost."""
         try:
             connection.sock.settimeout(max(deadline.left(), LEAST_SECONDS))
             answer = connection.getresponse()
@@ -118,9 +121,16 @@ class Link:
             headers.append(("Content-Length", length or str(len(content))))
         if answer.will_close:
             connection.close()
-        else:
-            self._put_back(connection)
         return RelayedAnswer(f"{answer.status} {answer.reason}", headers, content)
+
+    def keep(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection for the next request, unless it has ended."""
+        if connection.sock is None:
+            return
+        try:
+            self._idle.put_nowait(connection)
+        except queue.Full:
+            connection.close()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -139,12 +149,6 @@ class Link:
             if _is_fresh(connection.sock):
                 connection.sock.settimeout(max(deadline.left(), LEAST_SECONDS))
                 return connection
-            connection.close()
-
-    def _put_back(self, connection: http.client.HTTPConnection) -> None:
-        try:
-            self._idle.put_nowait(connection)
-        except queue.Full:
             connection.close()
 
 

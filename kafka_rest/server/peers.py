@@ -152,7 +152,10 @@ class Peers:
 
         Blocks until the deadline at the longest.
         """
-        return self._receive(peer, self._begin(peer, environ, body, deadline), deadline)
+        connection = self._begin(peer, environ, body, deadline)
+        answer = self._receive(peer, connection, deadline)
+        self._links[peer].keep(connection)
+        return answer
 
     def cross(
         self,
@@ -176,6 +179,7 @@ class Peers:
             self._begin(peer, environ, body, deadline),
             deadline,
             partial(self._received, peer),
+            self._links[peer].keep,
             refusal(_unavailable(f"the proxy {self._ids[peer]} did not answer in time.")),
             is_read,
         )

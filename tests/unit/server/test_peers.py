@@ -167,6 +167,21 @@ def test_read_whose_client_has_gone_is_ended_at_its_owner(bench: Bench) -> None:
     # What the owner says then is still heard.
     bench.wire.end.sendall(OK)
     assert answer.wait()[2] == b"[]"
+    # Half of it is closed: it is not kept for others.
+    assert bench.wire.connection.sock is None
+
+
+def test_read_that_ends_late_is_left_alone(bench: Bench) -> None:
+    answer = bench.cross()
+    bench.wire.request()
+    bench.wire.end.sendall(OK)
+    answer.wait()
+    # The connection may be another request's by now.
+    answer.crossing.abandon()
+    answer.crossing.expire()
+    assert bench.cross().count == 0
+    assert bench.wire.request()[0].startswith("GET ")
+    assert bench.wire.dialled == 1
 
 
 def test_reads_are_ended_when_the_server_stops_and_others_are_not(bench: Bench) -> None:
