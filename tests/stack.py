@@ -170,6 +170,12 @@ def _is_free(port: int) -> bool:
         return True
 
 
+def is_listening(port: int) -> bool:
+    """True where something takes connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_for(condition: Any, seconds: float = 20.0, what: str = "") -> Any:
     """Ask until the condition holds, and return what it gave; fail loudly at the deadline."""
     end = time.monotonic() + seconds

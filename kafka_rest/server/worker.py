@@ -196,6 +196,12 @@ class Worker(ThreadWorker):
                     listener.end()
                     while listener.waiting:
                         self.accept(listener)
+                elif listener.family != socket.AF_UNIX:
+                    # Left open, it would let clients connect and send, and reset them when this
+                    # process ends; a balancer must not repeat what has been sent.
+                    while select.select([listener], [], [], 0)[0]:
+                        self.accept(listener)
+                    listener.close()
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""

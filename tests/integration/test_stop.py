@@ -2,13 +2,14 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack import Proxy, Stack, wait_for
+from tests.stack import Proxy, Stack, is_listening, wait_for
 
 
 def test_waiting_read_ends_when_the_server_stops(stack: Stack) -> None:
@@ -94,3 +95,22 @@ def test_stop_by_signal_leaves_no_process(stack: Stack, number: int) -> None:
         assert proxy.process.wait(20) == 0
         # A process without a parent is there until somebody reaps it.
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, proxy.log())
+
+
+def test_server_that_stops_refuses_connections_while_it_still_answers(stack: Stack) -> None:
+    body = b'{"records":[{"value":"YQ=="}]}'
+    with (
+        Proxy(stack, {"shutdown.graceful.ms": "60000"}) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), 20) as slow,
+    ):
+        head = f"POST /topics/{stack.create_topic()} HTTP/1.1\r\nHost: a\r\n"
+        head += (
+            f"Content-Type: application/vnd.kafka.v1+json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        slow.sendall(head.encode() + body[:9])
+        proxy.process.terminate()
+        # Whom nobody would accept any more is not let in to wait for the end.
+        wait_for(lambda: not is_listening(proxy.port))
+        assert proxy.process.poll() is None
+        slow.sendall(body[9:])
+        assert slow.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
