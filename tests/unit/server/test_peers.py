@@ -77,7 +77,7 @@ class Answer:
         self.crossing, self._sent = crossing, threading.Event()
         self.count = 0
 
-    def send(self, status: str, headers: Any, body: bytes) -> None:
+    def send(self, status: str, headers: Any, body: bytes, _error_code: int) -> None:
         self._status, self._headers, self._body = status, headers, body
         self.count += 1
         self._sent.set()
