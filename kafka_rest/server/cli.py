@@ -17,7 +17,7 @@ from kafka_rest import __version__
 from kafka_rest import settings as s
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.trial import client_mistakes
-from kafka_rest.server import hooks, logs
+from kafka_rest.server import hooks, logs, systemd
 from kafka_rest.settings import documents
 
 LOG_FILE = "kafka-rest.log"
@@ -165,6 +165,8 @@ def _fail(text: str) -> NoReturn:
 
 def _busy(settings: s.Settings) -> str:
     """A sentence on the first listener that cannot be had, "" if all can."""
+    if systemd.hands_over_sockets():
+        return systemd.wrong_sockets({listener.port for listener in s.listeners(settings)})
     for listener in s.listeners(settings):
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         with socket.socket(family) as probe:

@@ -1,8 +1,8 @@
 """The server's life in gunicorn: its settings, and the hooks that give each worker its slot,
 clients and end.
 
-Who runs what: the master runs `pre_fork`, `on_reload`, `when_ready`, `on_exit`; each worker runs
-`post_fork`, `post_worker_init`, `post_request` and `worker_exit`.
+Who runs what: the master runs `on_starting`, `when_ready`, `pre_fork`, `on_reload`; each worker
+runs `post_fork`, `post_worker_init`, `post_request` and `worker_exit`.
 """
 
 import gc
@@ -31,6 +31,7 @@ from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
+from kafka_rest.server.systemd import Notifier
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -67,6 +68,7 @@ class Server:
         self.generation = 0
         self._ready = multiprocessing.Value("i", 0)
         self._told = multiprocessing.Value("i", 0)
+        self._systemd = Notifier(self.slots)
         self._slot = 0
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
@@ -116,6 +118,7 @@ class Server:
             "pidfile": os.path.join(self.run_dir, PID_FILE),
             "control_socket_disable": True,
             "logger_class": "kafka_rest.server.logs.GunicornLogger",
+            "on_starting": self.on_starting,
             "pre_fork": self.pre_fork,
             "post_fork": self.post_fork,
             "post_worker_init": self.post_worker_init,
@@ -156,6 +159,10 @@ class Server:
     # -- in the master
     # ---------------------------------------------------------------------------------
 
+    def on_starting(self, server: Any) -> None:
+        """Speak to systemd ourselves: gunicorn would call the server ready too early."""
+        self._systemd.take_over()
+
     def when_ready(self, server: Any) -> None:
         """Say once what looks odd in the settings, and let Ctrl-C stop the server as TERM does.
 
@@ -163,6 +170,7 @@ class Server:
         """
         for warning in (*s.warnings(self.settings), *translation_warnings(self.settings)):
             log.warning("%s", warning)
+        self._systemd.attach(server, self._graceful)
         term = signal.getsignal(signal.SIGTERM)
         if callable(term):
             signal.signal(signal.SIGINT, lambda _number, frame: term(signal.SIGTERM, frame))
@@ -173,6 +181,7 @@ class Server:
     def on_reload(self, server: Any) -> None:
         """The workers made from now on take over the slots of those that are told to end."""
         self.generation += 1
+        self._systemd.reloading()
 
     def pre_fork(self, server: Any, worker: Any) -> None:
         """Give the worker the smallest slot that no worker of its generation has."""
@@ -218,6 +227,7 @@ class Server:
         gc.set_threshold(50_000, 20, 100)
         self._drain_at_term(worker)
         self._tell_when_all_are_ready()
+        self._systemd.worker_is_ready(worker.slot)
 
     def worker_exit(self, server: Any, worker: Any) -> None:
         """Leave the groups and deliver what is queued, in what is left of the time for a stop."""

@@ -1,15 +1,17 @@
-"""What the worker class takes for granted of gunicorn: an upgrade that moves it fails here."""
+"""What the worker class and the hooks take for granted of gunicorn: an upgrade that moves it fails
+here.
+"""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gunicorn import util
+from gunicorn import arbiter, systemd, util
 from gunicorn.http import body, message, parser, unreader, wsgi
 from gunicorn.workers import base, gthread
 
-WORKER, CONNECTION = gthread.ThreadWorker, gthread.TConn
+MASTER, WORKER, CONNECTION = arbiter.Arbiter, gthread.ThreadWorker, gthread.TConn
 
 SIGNATURES: list[tuple[Callable[..., Any], list[str]]] = [
     (WORKER.enqueue_req, ["self", "conn"]),
@@ -64,6 +66,12 @@ USES: list[tuple[Callable[..., Any], list[str]]] = [
     (wsgi.Response.__init__, ["self.version = SERVER", "self.req = req"]),
     (base.Worker.handle_error, ["util.write_error(client, status_int, reason, mesg)"]),
     (base.Worker.init_process, ["self.init_signals()", "self.cfg.post_worker_init(self)"]),
+    (MASTER.run, ["self.wait_for_signals(timeout=1.0)", "self.murder_workers()"]),
+    (MASTER.reload, ["self.cfg.on_reload(self)", "self.reap_workers()"]),
+    (MASTER.murder_workers, ["worker.tmp.last_update()", "time.monotonic()"]),
+    (MASTER.start, ["self.cfg.on_starting(self)", "systemd.listen_fds()"]),
+    (MASTER.stop, ["not self.systemd", "sock.close_sockets(self.LISTENERS, unlink)"]),
+    (systemd.sd_notify, ["os.environ.get('NOTIFY_SOCKET')"]),
 ]
 
 
@@ -89,3 +97,10 @@ def test_connections_are_parsed_by_the_class_that_ours_extends() -> None:
 def test_thread_pool_is_used_in_one_place_alone() -> None:
     others = (f for n, f in inspect.getmembers(WORKER, inspect.isfunction) if n != "enqueue_req")
     assert "self.tpool.submit" not in "".join(inspect.getsource(f) for f in others)
+
+
+def test_master_is_asked_before_it_says_that_it_is_ready() -> None:
+    source = inspect.getsource(MASTER.start)
+    assert (
+        source.index("on_starting(self)") < source.index("sd_notify(") < source.index("when_ready")
+    )
