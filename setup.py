@@ -1,5 +1,8 @@
 """Packaging. Pins are ranges; each dependency says in one line why it is there."""
 
+import os
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 REQUIRES = [
@@ -20,6 +23,7 @@ REQUIRES = [
 ]
 
 DEV = [
+    "build>=1.5,<2",  # makes the packages that a test installs
     # What confluent-kafka's own serializers import; its extra for them cannot be installed.
     "attrs>=25",
     "authlib>=1.6,<2",
@@ -36,13 +40,26 @@ DEV = [
     "types-requests>=2.33,<3",  # types of requests for mypy
 ]
 
+# Units, the nginx site and the like go where the environment keeps such files: share/kafka-rest.
+SHARED = [
+    (
+        folder.replace("config", "share/kafka-rest", 1),
+        [os.path.join(folder, name) for name in names],
+    )
+    for folder, _, names in os.walk("config")
+    if names
+]
+
 setup(
     name="kafka-rest",
     version="1.0.0",
     description="Kafka REST Proxy: HTTP in, Kafka out, wire-compatible with the reference API",
+    long_description=Path("README.md").read_text(),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["kafka_rest", "kafka_rest.*"]),
     package_data={"kafka_rest": ["py.typed"]},
+    data_files=SHARED,
     python_requires=">=3.11",
     install_requires=REQUIRES,
     extras_require={"dev": DEV},

@@ -61,6 +61,7 @@ def main() -> None:
 @settings_file
 @overrides
 @click.option("-daemon", "--daemon", "background", is_flag=True, help="Go on in the background.")
+@click.version_option(__version__)
 @click.help_option("-help", "--help")
 def start(file: str | None, overrides: tuple[str, ...], background: bool) -> None:
     """Start the proxy with the settings of FILE, a Java properties file.
