@@ -13,13 +13,12 @@ import pytest
 
 from kafka_rest import __version__
 from kafka_rest.settings import documents
+from tests.containers import copied
 from tests.stack import Stack, free_port, said_until, started
 
 ROOT = Path(__file__).parents[2]
 STEP_SECONDS = 300
 """The longest that pip may take for a step."""
-PARTS = ("kafka_rest", "config", "docs")
-FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 IMPORT_ALL = """
 import importlib, pkgutil, kafka_rest
 for found in pkgutil.walk_packages(kafka_rest.__path__, "kafka_rest."):
@@ -52,11 +51,14 @@ def installed(lane: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
         pytest.skip("the packages are the same in every lane")
     folder = tmp_path_factory.mktemp("packages")
     tree, made, home = folder / "tree", folder / "made", folder / "home"
-    for part in PARTS:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / part, tree / part, ignore=ignored)
-    for name in FILES:
-        shutil.copy(ROOT / name, tree)
+    tree.mkdir()
+    # From what the image is built from, so that this is tried too.
+    for name in copied():
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, tree / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, tree)
     # Makes the sdist, and the wheel from it.
     _python(sys.executable, "-m", "build", "--outdir", str(made), str(tree))
     _python(sys.executable, "-m", "venv", str(home))

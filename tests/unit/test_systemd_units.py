@@ -1,5 +1,6 @@
 """The shipped units, as systemd's own tools read them."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kafka_rest import settings as s
-from tests.systemd import PACKAGE, UNITS, directives
+from tests.systemd import PACKAGE, ROOT, UNITS, directives
 
 pytestmark = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing (Debian: systemd)"
@@ -90,3 +91,20 @@ def test_environment_of_the_service_names_settings() -> None:
     [listener] = s.listeners(settings)
     assert sockets["ListenStream"] == f"{listener.host}:{listener.port}"
     assert sockets["Backlog"] == str(settings[s.SERVER_BACKLOG])
+
+
+def test_user_of_the_service_is_made(tmp_path: Path) -> None:
+    said = dict(directives(UNITS / NAMES[0], dict.fromkeys("itl", "8082")))
+    (tmp_path / "etc").mkdir()
+    command = ["systemd-sysusers", f"--root={tmp_path}", str(UNITS / "kafka-rest.sysusers")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    [user] = (tmp_path / "etc/passwd").read_text().splitlines()
+    assert user.split(":")[0] == said["User"] == said["Group"]
+    assert user.endswith("nologin")
+
+
+def test_page_names_files_that_are_there() -> None:
+    text = (ROOT / "docs/systemd.md").read_text()
+    files = re.findall(r"\bconfig/[\w/@.-]*\.\w+", text)
+    assert len(set(files)) == 4
+    assert [file for file in files if not (ROOT / file).is_file()] == []
