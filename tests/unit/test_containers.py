@@ -1,5 +1,6 @@
 """The Dockerfile and compose.yaml, as far as they can be checked without a container engine."""
 
+import ipaddress
 import json
 import re
 import subprocess
@@ -19,6 +20,15 @@ OURS = "kafka-rest:local"
 def proxies() -> dict[str, dict[str, Any]]:
     return {
         name: service for name, service in compose()["services"].items() if service["image"] == OURS
+    }
+
+
+def addresses() -> dict[str, str]:
+    """The fixed addresses of services."""
+    return {
+        name: service["networks"]["default"]["ipv4_address"]
+        for name, service in compose()["services"].items()
+        if "networks" in service
     }
 
 
@@ -104,9 +114,17 @@ def test_what_services_wait_for_is_there() -> None:
         for other, wait in service.get("depends_on", {}).items():
             assert other in services
             assert wait["condition"] != "service_healthy" or "healthcheck" in services[other]
-        mode, _, other = service.get("network_mode", "").partition(":")
-        assert mode in ("", "service")
-        assert not other or other in services
+
+
+def test_addresses_are_in_the_network_and_trusted_where_they_should_be() -> None:
+    [pool] = compose()["networks"]["default"]["ipam"]["config"]
+    found = addresses()
+    assert len({*found.values(), pool["gateway"]}) == len(found) + 1
+    network = ipaddress.ip_network(pool["subnet"])
+    assert all(ipaddress.ip_address(address) in network for address in found.values())
+    for service in proxies().values():
+        trusted = service["environment"]["KAFKA_REST_SERVER_TRUSTED_PROXIES"]
+        assert trusted == found["nginx"]
 
 
 def test_kafka_advertises_what_proxies_are_told() -> None:
