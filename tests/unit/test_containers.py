@@ -132,3 +132,25 @@ def test_kafka_advertises_what_proxies_are_told() -> None:
     for service in proxies().values():
         wanted = service["environment"]["KAFKA_REST_BOOTSTRAP_SERVERS"]
         assert f"PLAINTEXT://{wanted}" in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")
+
+
+def test_what_is_mounted_is_there() -> None:
+    volumes = [
+        volume
+        for service in compose()["services"].values()
+        for volume in service.get("volumes", [])
+    ]
+    assert volumes
+    assert [v for v in volumes if not (ROOT / v.split(":")[0]).is_file()] == []
+
+
+def test_site_and_peers_have_the_addresses_of_the_proxies() -> None:
+    site = (ROOT / "config/nginx/kafka-rest.conf").read_text()
+    wanted = {f"{addresses()[name]}:8082" for name in proxies()}
+    assert set(re.findall(r"^ *server (\S+:\d+)", site, re.M)) == wanted
+    for service in proxies().values():
+        settings = s.load(environ=service["environment"])
+        assert {settings[s.PORT]} == {8082}
+        assert settings.given(s.CLUSTER_PEERS) == ",".join(
+            f"{name}=http://{addresses()[name]}:8082" for name in proxies()
+        )
