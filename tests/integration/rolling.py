@@ -5,15 +5,18 @@ import json
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, NamedTuple
 
 from kafka_rest.pinning import owner_peer
 
-READ_SECONDS = 40.0
-"""Much longer than any read takes: a proxy that stops answers at once, again and again."""
+READ_SECONDS = 70.0
+"""How long a consumer reads for what has been acknowledged: longer than a session of a group. A
+member that ends while it is joining may not be able to say goodbye, and keeps its partitions so
+long.
+"""
 DONE = (200, 204)
 NO_ANSWER = 502
 PLAIN = "application/vnd.kafka.v2+json"
@@ -21,9 +24,10 @@ JSON = "application/vnd.kafka.json.v2+json"
 
 
 class Told(NamedTuple):
-    """What was asked, status and error code of the answer."""
+    """What was asked, of which proxy's instance, status and error code of the answer."""
 
     what: str
+    owner: int | None
     status: int
     code: int | None
 
@@ -72,6 +76,10 @@ class Client:
         self._acknowledged = book.acknowledged.setdefault(place, {})
         # Of what this client has been handed out: the next offset; what it has committed.
         self._seen = 0
+        # Of the instance that it lives with.
+        self._owner: int | None = None
+        # What it was told last that was no success.
+        self._trouble: deque[tuple[Told, str]] = deque(maxlen=5)
 
     def run(self, stop: threading.Event) -> None:
         """Live one life after the other."""
@@ -98,15 +106,18 @@ class Client:
             body["name"] = f"i{uuid.uuid4().hex[:8]}"
         made = self._ask("create", "POST", f"/consumers/{self._group}", body)
         path = f"/consumers/{self._group}/instances/{made['instance_id']}"
-        peer = owner_peer(self._group, made["instance_id"], self._peers)
+        self._owner = owner = owner_peer(self._group, made["instance_id"], self._peers)
         try:
             self._use(path)
         except Gone:
             # Whoever cannot say what it has handed out must not commit that.
-            self._book.lost[peer] += 1
+            self._book.lost[owner] += 1
             self._delete("delete after a loss", path)
             raise
-        self._delete("delete", path)
+        else:
+            self._delete("delete", path)
+        finally:
+            self._owner = None
 
     def _use(self, path: str) -> None:
         self._ask("subscribe", "POST", f"{path}/subscription", {"topics": [self._place.topic]})
@@ -138,7 +149,10 @@ class Client:
                 self._seen = max(self._seen, position)
             if (position or self._seen) >= wanted:
                 return first
-        self._book.write(f"{self._place}: {wanted} not read, but {position}")
+        self._book.write(
+            f"{self._place}: {wanted} not read from {self._owner}, but {position}; before: "
+            f"{list(self._trouble)}"
+        )
         return first
 
     def _produce(self) -> None:
@@ -149,7 +163,7 @@ class Client:
         _, answer = self._request("produce", "POST", f"/topics/{self._place.topic}", body, JSON)
         for result in answer.get("offsets", ()):
             code = result.get("error_code")
-            self._book.note(Told("produce a record", 200, code), str(result.get("error")))
+            self._book.note(Told("produce a record", None, 200, code), str(result.get("error")))
             if code is None:
                 self._acknowledged[result["offset"]] = number
 
@@ -183,10 +197,11 @@ class Client:
         text = reply.read()
         answer = json.loads(text) if text else None
         failed = reply.status not in DONE
-        self._book.note(
-            Told(what, reply.status, answer["error_code"] if failed else None),
-            answer["message"] if failed else "",
-        )
+        told = Told(what, self._owner, reply.status, answer["error_code"] if failed else None)
+        said = answer["message"] if failed else ""
+        self._book.note(told, said)
+        if failed:
+            self._trouble.append((told, said))
         return reply.status, answer
 
 

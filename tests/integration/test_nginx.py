@@ -26,7 +26,8 @@ from tests.stack import Proxy, Stack, wait_for
 
 CLIENTS, TOPICS = 32, 8
 TRUST = {"server.trusted.proxies": "127.0.0.1/32"}
-SECONDS = 60.0
+SECONDS = 100.0
+"""Longer than any client reads in vain; the whole takes half a minute."""
 
 # What a client may be told beside success, and how that begins to say why; all else is wrong.
 ANSWERS: dict[tuple[int, int], tuple[str, ...]] = {
@@ -197,7 +198,9 @@ def require_all_as_listed(book: Book) -> None:
     def listed(told: Told) -> bool:
         if told.code is None:
             return told.status in (200, 204)
-        reasons = ANSWERS if told.what.startswith("produce") else ANSWERS_ABOUT_CONSUMERS
+        # Produce requests and the instances of the other proxy know nothing of the restart.
+        untouched = told.owner == 1 or told.what.startswith("produce")
+        reasons = ANSWERS if untouched else ANSWERS_ABOUT_CONSUMERS
         allowed = reasons.get((told.status, told.code), ())
         return all(any(text in said for text in allowed) for said in book.texts[told])
 
