@@ -43,6 +43,11 @@ class InvalidRequest(RestError):
     message = "Kafka refused the request:"
 
 
+class AuthenticationFailed(RestError):
+    error_code = 40101
+    message = "Authentication failed between this proxy and what it asks:"
+
+
 class Forbidden(RestError):
     error_code = 403
     message = "HTTP 403 Forbidden"
@@ -199,6 +204,11 @@ class InvalidConsumerConfig(RestError):
 class InvalidSchema(RestError):
     error_code = 42205
     message = "Invalid schema:"
+
+
+class NoSchemaRegistry(RestError):
+    error_code = 42206
+    message = "Payload error. Schema Registry must be configured when using schemas:"
 
 
 class SerializationFailed(RestError):

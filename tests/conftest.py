@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.secure_kafka import SecureKafka, secure_kafka
 from tests.stack import Proxy, Stack, embedded_stack, real_stack, register_first_schema
 
 
@@ -36,6 +37,15 @@ def stack(request: pytest.FixtureRequest, lane: str) -> Iterator[Stack]:
         with embedded_stack() as found:
             register_first_schema(found.registry)
             yield found
+
+
+@pytest.fixture(scope="session")
+def secure(lane: str) -> Iterator[SecureKafka]:
+    """A Kafka with users and rights; some seconds, for the first test that wants it."""
+    if lane != "kafka":
+        pytest.skip("the embedded broker knows neither TLS nor users")
+    with secure_kafka() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

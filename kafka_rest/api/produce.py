@@ -35,6 +35,7 @@ def produced(
         body.value_schema,
         strict_subject=v2_rules,
         tombstones=v2_rules,
+        refused_each=v2_rules,
     )
     seconds = call.clients.limits.produce_seconds
     pending: Pending[ProduceResult] = Pending(Deadline(seconds + REPORT_GRACE_SECONDS))

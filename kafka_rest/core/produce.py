@@ -19,7 +19,7 @@ from kafka_rest.formats.embedded import (
     SchemaRefused,
 )
 from kafka_rest.kafka.failures import partition_count
-from kafka_rest.kafka.producers import DeliveryBatch, Target
+from kafka_rest.kafka.producers import DeliveryBatch, Done, Target
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import (
     Deadline,
@@ -30,6 +30,7 @@ from kafka_rest.records import (
     SchemaReference,
 )
 
+_REFUSED = (errors.TopicForbidden, errors.AuthenticationFailed)
 COSTLY_BYTES = 1 << 14
 """So much of a costly format is encoded by a caller that may not block: some milliseconds."""
 
@@ -64,7 +65,8 @@ class ProduceRequest(NamedTuple):
     """One produce call; `partition` (from the path) holds for all records that name none.
 
     `strict_subject`: a schema id must be one of the topic's subject. `tombstones`: a JSON null is
-    Kafka's null whatever the schema says of it. Both as in v2.
+    Kafka's null whatever the schema says of it. `refused_each`: where Kafka refuses to tell of the
+    topic, that is the failure of each record. All as in v2.
     """
 
     topic: str
@@ -75,6 +77,7 @@ class ProduceRequest(NamedTuple):
     value_schema: SchemaChoice
     strict_subject: bool = False
     tombstones: bool = False
+    refused_each: bool = False
 
 
 class ProduceResult(NamedTuple):
@@ -108,6 +111,7 @@ def produce(
     key = _Side("key", request.key_schema, errors.KeySchemaMissing)
     value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
     if request.embedded_format.schema_type is not None:
+        _require_registry(clients, request)
         _require_schema(key, request.records.keys)
         _require_schema(value, request.records.values)
         # Nothing is to be registered for a partition that is not there.
@@ -118,12 +122,27 @@ def produce(
     values = _encoded(request, value, value_encoder, request.records.values, deadline)
     records = _records(keys, values, request.records)
     blocking = deadline.sooner(clients.limits.block_seconds)
-    count = clients.metadata.ensure_topic(request.topic, blocking)
+
+    def told(reports: list[DeliveryReport]) -> None:
+        done(ProduceResult(reports, key_id, value_id))
+
+    try:
+        count = clients.metadata.ensure_topic(request.topic, blocking)
+    except _REFUSED as refused:
+        if not request.refused_each:
+            raise
+        return _refused(refused, len(records), told)
     _require_partition(request, count)
     target = Target(request.topic, request.partition, count)
-    return clients.producer.send(
-        target, records, blocking, lambda reports: done(ProduceResult(reports, key_id, value_id))
-    )
+    return clients.producer.send(target, records, blocking, told)
+
+
+def _refused(error: errors.RestError, count: int, told: Done) -> DeliveryBatch:
+    batch = DeliveryBatch(count, told)
+    report = DeliveryReport(None, None, error.error_code, error.text)
+    for index in range(count):
+        batch.fail(index, report)
+    return batch
 
 
 def _records(
@@ -135,6 +154,17 @@ def _records(
     return cast(list[ProduceRecord], list(rows))
 
 
+def _require_registry(clients: ClientRegistry, request: ProduceRequest) -> None:
+    """Refuse a format with schemas where the settings name no schema registry; for v2, where even
+    nulls need one.
+    """
+    if clients.has_registry or not request.strict_subject:
+        return
+    given = request.key_schema.given or request.value_schema.given
+    kind = errors.NoSchemaRegistry if given else errors.SerializationFailed
+    raise because(kind, "schema.registry.url is empty.")
+
+
 def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:
     if not side.choice.given and any(value is not None for value in values):
         raise side.missing
@@ -143,10 +173,10 @@ def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:
 def _check_path_partition(
     clients: ClientRegistry, request: ProduceRequest, deadline: Deadline
 ) -> None:
-    """Refuse a partition that an existing topic lacks; a missing topic is no matter yet."""
+    """Refuse a partition that an existing topic lacks; a missing or refused one comes later."""
     if request.partition is None:
         return
-    with suppress(errors.TopicNotFound):
+    with suppress(errors.TopicNotFound, *_REFUSED):
         _require_partition(request, clients.metadata.require(request.topic, deadline))
 
 

@@ -1,5 +1,7 @@
 """Kafka's errors as REST errors: the only place that knows librdkafka's error codes."""
 
+import re
+
 from confluent_kafka import KafkaError
 
 from kafka_rest import errors
@@ -40,6 +42,7 @@ _REST: dict[int, type[RestError]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: errors.TopicForbidden,
     KafkaError.GROUP_AUTHORIZATION_FAILED: errors.TopicForbidden,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: errors.TopicForbidden,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: errors.TopicForbidden,
     KafkaError.UNKNOWN_TOPIC_OR_PART: errors.UnknownTopic,
     KafkaError._UNKNOWN_TOPIC: errors.UnknownTopic,
     KafkaError.TOPIC_EXCEPTION: errors.IllegalTopic,
@@ -76,6 +79,12 @@ BROKER_TROUBLE = frozenset(
     }
 )
 
+# Kafka refuses the proxy's credentials or its certificate, or the proxy Kafka's certificate.
+_REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+# By TLS 1.3 a client learns only behind the handshake that its certificate was refused.
+_TLS_ALERT = re.compile(r"SSL routines:.*\balert\b")
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+
 # The record may have been on its way when time was up.
 _FATE_OPEN = frozenset(
     {KafkaError._MSG_TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError._PURGE_INFLIGHT}
@@ -107,19 +116,29 @@ def rest_error(error: KafkaError, about: str, cause: KafkaError | None = None) -
     kind = _REST.get(error.code())
     if kind is not None:
         return because(kind, f"({about})")
-    kind = errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
-    return because(kind, f"{sentence(error, cause)} ({about})")
+    return because(_kind(error, cause), f"{sentence(error, cause)} ({about})")
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """True where Kafka and the proxy do not accept each other's credentials or certificate."""
+    if error.code() in _REFUSALS:
+        return True
+    return error.code() == KafkaError._TRANSPORT and bool(_TLS_ALERT.search(error.str()))
+
+
+def _kind(error: KafkaError, cause: KafkaError | None) -> type[RestError]:
+    """The class of an error that says nothing of a topic, group or partition."""
+    if is_refusal(error) or (error.code() in _VAGUE and cause is not None and is_refusal(cause)):
+        return errors.AuthenticationFailed
+    return errors.KafkaRetriable if error.code() in RETRIABLE else errors.KafkaFailure
 
 
 def failed_report(error: KafkaError, cause: KafkaError | None = None) -> DeliveryReport:
     """The report of a record without acknowledgement: 50003 where a retry may help."""
     if error.code() == KafkaError._UNKNOWN_PARTITION:
         return refused_report(errors.PartitionNotFound, sentence(error, cause))
-    kind: type[RestError] = errors.KafkaFailure
-    if error.code() in RETRIABLE:
-        kind = errors.KafkaRetriable
-    elif _REST.get(error.code()) is errors.TopicForbidden:
-        kind = errors.TopicForbidden
+    denied = _REST.get(error.code()) is errors.TopicForbidden
+    kind = errors.TopicForbidden if denied else _kind(error, cause)
     text = sentence(error, cause)
     if error.code() in _FATE_OPEN:
         text = f"{text}. {FATE_OPEN}"
@@ -140,5 +159,6 @@ def sentence(error: KafkaError, cause: KafkaError | None = None) -> str:
     """Kafka's text for the error, with the broker trouble behind a vague one."""
     text = str(error.str())
     if cause is not None and error.code() in _VAGUE and cause.code() != error.code():
-        return f"{text} (last trouble: {cause.str()})"
-    return text
+        text = f"{text} (last trouble: {cause.str()})"
+    # It may hold the URL of a token endpoint, credentials and all.
+    return _USER_INFO.sub("//", text)

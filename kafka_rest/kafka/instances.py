@@ -41,7 +41,10 @@ class InstanceLimits:
 
 
 class ConsumerInstances:
-    """The consumer instances of one worker; owns them and the housekeeping thread."""
+    """The consumer instances of one worker; owns them and the housekeeping thread.
+
+    That thread calls `beside` once a second too, which must not raise.
+    """
 
     def __init__(
         self,
@@ -49,9 +52,10 @@ class ConsumerInstances:
         limits: InstanceLimits,
         topics: Callable[[Deadline], list[str]],
         clock: Clock = time.monotonic,
+        beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._make, self._limits, self._clock = make, limits, clock
-        self._topics = topics
+        self._topics, self._beside = topics, beside
         self._matching: threading.Thread | None = None
         self._match_due = clock() + limits.match_seconds
         self._lock = threading.Lock()
@@ -230,3 +234,4 @@ class ConsumerInstances:
             self.tick()
             self.match()
             self.expire()
+            self._beside()

@@ -12,12 +12,14 @@ from typing import Any
 from confluent_kafka import OFFSET_STORED, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from kafka_rest.errors import RestError
+from kafka_rest.errors import KafkaFailure, RestError, because
 from kafka_rest.kafka import positions
+from kafka_rest.kafka.denials import Denials
 from kafka_rest.kafka.description import Target
 from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, are_records, place_of
 from kafka_rest.kafka.positions import Stored
+from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.records import Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -57,13 +59,13 @@ class Membership:
         # Some partitions are; all those of the assignment are.
         self._paused = self._all_paused = False
         self._starts: Offsets = {}
-        self._trouble: KafkaError | None = None
+        self._trouble, self._denials = BrokerTrouble("consumer"), Denials()
         self._failure: RestError | None = None
         self._answer: tuple[KafkaError | None, Offsets] | None = None
         self._consumer = make(
             {
                 **config,
-                "error_cb": self._on_error,
+                "error_cb": self._trouble.take,
                 "on_commit": self._on_commit,
                 "logger": LIBRDKAFKA_LOG,
             }
@@ -79,6 +81,7 @@ class Membership:
         wanted = set(topics)
         self.joining = self.grouped = True
         self.carried = [record for record in self.carried if record.topic() in wanted]
+        self._denials.keep(wanted)
         self._consumer.subscribe(
             list(topics),
             on_assign=self._on_assign,
@@ -99,6 +102,7 @@ class Membership:
         self._let_go(set(self.owned))
         self.assigned = self._paused = self._all_paused = False
         self.carried.clear()
+        self._denials.keep(set())
         return not self.grouped
 
     def assign(self, places: set[TopicPartition]) -> None:
@@ -140,7 +144,7 @@ class Membership:
         try:
             return positions.committed(self._consumer, places, deadline)
         except KafkaException as failure:
-            raise rest_error(error_of(failure), self._about, self._trouble) from failure
+            raise rest_error(error_of(failure), self._about, self._trouble.last) from failure
 
     def poll(self, timeout: float) -> None:
         """Serve the queue once, for a slice at the longest; what record comes is carried."""
@@ -150,7 +154,7 @@ class Membership:
         """Carry what is there at once, and serve events. False where no message was there."""
         messages = self._consumer.consume(DRAIN_COUNT, 0)
         if messages and are_records(messages):
-            self._trouble = None
+            self._trouble.over()
             self.carried += messages
         else:
             for message in messages:
@@ -179,11 +183,17 @@ class Membership:
         """True while an error that stays waits to be raised."""
         return self._failure is not None
 
+    @property
+    def refused(self) -> bool:
+        """True while there is no joining the group: it may not, or Kafka refuses the client."""
+        return self._denials.of_group or self._trouble.refusal is not None
+
     def raise_failure(self) -> None:
-        """Raise what Kafka has reported for good (once), else the trouble of the moment."""
+        """Raise what Kafka has reported for good (once), what is denied, or the last trouble."""
         failure, self._failure = self._failure, None
-        if failure is None and self._trouble is not None:
-            failure = rest_error(self._trouble, self._about)
+        failure = failure or self._denials.standing(self._consumer, self.owned)
+        if failure is None and self._trouble.last is not None:
+            failure = rest_error(self._trouble.last, self._about)
         if failure is not None:
             raise failure
 
@@ -205,7 +215,12 @@ class Membership:
             self.commit_soon(offsets)
             self._await_answer({place: kept.offset for place, kept in offsets.items()}, deadline)
         except KafkaException as failure:
-            raise rest_error(error_of(failure), self._about, self._trouble) from failure
+            error = error_of(failure)
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and self._denials.of_group:
+                # As the reference has it: no member, no commit; its reads say 403.
+                cause = f"no member of the group, which may not be joined ({self._about})"
+                raise because(KafkaFailure, cause) from failure
+            raise rest_error(error, self._about, self._trouble.last) from failure
 
     def commit_soon(self, offsets: Stored) -> None:
         """Commit offsets without waiting; a failure is logged by librdkafka alone."""
@@ -271,12 +286,15 @@ class Membership:
             return
         error = message.error()
         if error is None:
-            self._trouble = None
+            self._trouble.over()
             self.carried.append(message)
         elif error.code() in BROKER_TROUBLE:
-            self._trouble = error
+            self._trouble.take(error)
         elif error.code() not in NO_DATA_YET:
-            self._failure = rest_error(error, self._about)
+            topic = message.topic()
+            about = f"topic {topic}, {self._about}" if topic else self._about
+            self._failure = rest_error(error, about)
+            self._denials.take(error, topic, about)
 
     # librdkafka calls these on the thread that polls.
 
@@ -284,6 +302,7 @@ class Membership:
         # Incremental or not, what is new comes here and what is gone went through `_on_revoke`.
         self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
         self.assigned = True
+        self._denials.joined()
         # What was kept stays paused, what is new is not.
         self._all_paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
@@ -306,6 +325,7 @@ class Membership:
             if assignment:
                 self._consumer.incremental_assign(assignment)
         self._let_go(self.owned - starts.keys())
+        self._denials.keep({place.topic for place in starts})
         self.owned = set(starts)
         self._starts = starts
         self.assigned, self._paused, self._all_paused = True, False, False
@@ -331,10 +351,6 @@ class Membership:
         answered = partitions or []
         refused = error or next((p.error for p in answered if p.error is not None), None)
         self._answer = refused, {TopicPartition(p.topic, p.partition): p.offset for p in answered}
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() in BROKER_TROUBLE:
-            self._trouble = error
 
 
 def _kafka_offsets(offsets: Offsets) -> list[KafkaTopicPartition]:

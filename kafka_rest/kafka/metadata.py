@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.failures import error_of, partition_count, rest_error
+from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.records import Clock, Deadline, TopicPartition
 
 # It has no types.
@@ -32,6 +33,8 @@ _SPEC: Any = OffsetSpec
 _ENDS: tuple[Any, ...] = (_SPEC.earliest(), _SPEC.latest())
 CREATION_POLL_SECONDS = 0.05
 REFRESH_SECONDS = 1.0
+# While Kafka refuses the proxy, nobody waits longer than for another attempt.
+REFUSED_SECONDS = 1.5
 CACHED_TOPICS = 10_000
 LONGEST_NAME = 249
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -63,7 +66,8 @@ def legal_topic(name: str) -> bool:
 class ClusterMetadata:
     """Looks things up in the cluster; every call is bounded by its deadline and `timeout_seconds`.
 
-    All methods raise `TopicNotFound`, `TopicForbidden`, or 50002/50003 when Kafka does not answer.
+    All methods raise `TopicNotFound`, `TopicForbidden`, or 50002/50003 when Kafka does not answer,
+    `AuthenticationFailed` when it refuses the proxy (or the proxy it).
     """
 
     def __init__(
@@ -75,11 +79,22 @@ class ClusterMetadata:
         clock: Clock = time.monotonic,
     ) -> None:
         self._make, self._config = make, config
-        self._admin = make({**config, "allow.auto.create.topics": False})
+        self._trouble = BrokerTrouble("admin")
+        heard = {"error_cb": self._trouble.take}
+        self._admin = make({**config, "allow.auto.create.topics": False, **heard})
         self._creator: AdminClient | None = None
         self._creator_lock = threading.Lock()
         self._timeout, self._max_age, self._clock = timeout_seconds, max_age_seconds, clock
         self._counts: dict[str, tuple[int, float]] = {}
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """Why Kafka and the proxy do not accept each other, until Kafka has answered again."""
+        return self._trouble.refusal
+
+    def serve(self) -> None:
+        """Take what the client has to say of its connections; to be called once a second."""
+        self._admin.poll(0)
 
     def brokers(self, deadline: Deadline) -> list[int]:
         """Ids of the live brokers, ascending."""
@@ -88,7 +103,7 @@ class ClusterMetadata:
             future = self._admin.describe_cluster(request_timeout=self._bound(deadline))
             return sorted(node.id for node in future.result(self._bound(deadline) + 1).nodes)
         except KafkaException as failure:
-            raise rest_error(error_of(failure), "brokers of the cluster") from failure
+            raise self._error(failure, "brokers of the cluster") from failure
 
     def topics(self, deadline: Deadline) -> list[str]:
         """Names of all topics, sorted by code unit, internal ones included."""
@@ -137,7 +152,7 @@ class ClusterMetadata:
             first, end = (found.result(self._bound(deadline) + 1).offset for found in asked)
         except KafkaException as failure:
             about = TopicPartition(topic, partition).about
-            raise rest_error(error_of(failure), about) from failure
+            raise self._error(failure, about) from failure
         return first, end
 
     def require(self, topic: str, deadline: Deadline) -> int:
@@ -215,7 +230,7 @@ class ClusterMetadata:
             # The embedded broker cannot describe configs, and has none either.
             if error.code() == KafkaError._UNSUPPORTED_FEATURE:
                 return []
-            raise rest_error(error, f"topic {topic}") from failure
+            raise self._error(failure, f"topic {topic}") from failure
         return list(entries.values())
 
     def _remember(self, topic: str, count: int) -> int:
@@ -253,14 +268,21 @@ class ClusterMetadata:
 
     def _list(self, deadline: Deadline, topic: str | None, client: AdminClient) -> Any:
         try:
-            return client.list_topics(topic, timeout=self._bound(deadline))
+            found = client.list_topics(topic, timeout=self._bound(deadline))
         except KafkaException as failure:
             about = f"metadata of topic {topic}" if topic else "metadata of the cluster"
-            raise rest_error(error_of(failure), about) from failure
+            raise self._error(failure, about) from failure
+        self._trouble.over()
+        return found
+
+    def _error(self, failure: KafkaException, about: str) -> errors.RestError:
+        self.serve()
+        return rest_error(error_of(failure), about, self._trouble.last)
 
     def _bound(self, deadline: Deadline) -> float:
+        longest = min(self._timeout, REFUSED_SECONDS) if self.refusal else self._timeout
         # librdkafka takes 0 for "at once": leave it a moment to find out that nothing is cached.
-        return max(0.01, deadline.sooner(self._timeout).left())
+        return max(0.01, deadline.sooner(longest).left())
 
     def _creating(self) -> AdminClient:
         with self._creator_lock:

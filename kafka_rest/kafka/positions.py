@@ -3,7 +3,7 @@
 Each call blocks until the deadline at the longest.
 """
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from kafka_rest import errors
@@ -51,12 +51,16 @@ def offset_for_time(
 def committed(consumer: Consumer, places: list[TopicPartition], deadline: Deadline) -> Stored:
     """What the consumer's group has stored; partitions without an offset are left out.
 
-    Raises: KafkaException.
+    Raises: KafkaException, TopicForbidden.
     """
     asked = [KafkaTopicPartition(*place) for place in places]
+    found = consumer.committed(asked, timeout=_seconds(deadline))
+    for p in found:
+        if p.error is not None and p.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise rest_error(p.error, f"topic {p.topic}")
     return {
         TopicPartition(p.topic, p.partition): CommittedOffset(p.offset, p.metadata or "")
-        for p in consumer.committed(asked, timeout=_seconds(deadline))
+        for p in found
         if p.error is None and p.offset >= 0
     }
 

@@ -18,7 +18,6 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kafka_rest import errors
 from kafka_rest.kafka.failures import (
-    BROKER_TROUBLE,
     FATE_OPEN,
     error_of,
     failed_report,
@@ -26,6 +25,7 @@ from kafka_rest.kafka.failures import (
     refused_report,
 )
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
+from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 QUEUE_WAIT_SECONDS = 0.01
 ANY_PARTITION = -1
-TROUBLE_SECONDS = 60.0
 
 _NO_MORE: dict[str, Any] = {}
 _ALL = object()
@@ -115,14 +114,14 @@ class SharedProducer:
         config: Mapping[str, Any],
         make: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        self._trouble: tuple[KafkaError, float] | None = None
+        self._troubles = BrokerTrouble("producer")
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.
         self._producer = make(
             {
                 **config,
                 "allow.auto.create.topics": False,
-                "error_cb": self._on_error,
+                "error_cb": self._troubles.take,
                 "logger": LIBRDKAFKA_LOG,
             }
         )
@@ -189,9 +188,12 @@ class SharedProducer:
     @property
     def trouble(self) -> KafkaError | None:
         """The last broker trouble of the past minute, if any."""
-        if self._trouble and time.monotonic() - self._trouble[1] < TROUBLE_SECONDS:
-            return self._trouble[0]
-        return None
+        return self._troubles.last
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """Why Kafka and the producer do not accept each other, while they do not."""
+        return self._troubles.refusal
 
     def close(self, deadline: Deadline) -> None:
         """Deliver what is queued, for as long as the deadline allows, then stop the poller."""
@@ -212,10 +214,6 @@ class SharedProducer:
             except Exception:
                 # A callback that raises must not end the thread on which every request waits.
                 log.exception("delivery callback failed")
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() in BROKER_TROUBLE:
-            self._trouble = (error, time.monotonic())
 
 
 def _no_such_partition(target: Target) -> DeliveryReport:

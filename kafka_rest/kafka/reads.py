@@ -69,7 +69,7 @@ class Read:
 
     def due(self, member: Membership) -> Deadline:
         """When it is answered with what there is."""
-        if self._end is None and (member.assigned or not member.joining):
+        if self._end is None and (member.assigned or not member.joining or member.refused):
             # The time to join does not count: a first read would else come back empty.
             self._end = self.limits.join.sooner(self.limits.wait_seconds)
         return self._end or self.limits.join

@@ -18,7 +18,7 @@ from kafka_rest.kafka import config
 from kafka_rest.kafka.affinity import free_threads
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
-from kafka_rest.kafka.failures import error_of
+from kafka_rest.kafka.failures import error_of, sentence
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
@@ -90,6 +90,7 @@ class ClientRegistry:
             "key": STRATEGIES[settings[s.SCHEMA_REGISTRY_KEY_SUBJECT_NAME_STRATEGY]],
             "value": STRATEGIES[settings[s.SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY]],
         }
+        self.has_registry = bool(settings[s.SCHEMA_REGISTRY_URL])
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._closers: list[tuple[str, Callable[[Deadline], None]]] = []
@@ -141,6 +142,7 @@ class ClientRegistry:
             ),
             # Looked up when a pattern wants it, not now: that would open a connection.
             lambda deadline: self.metadata.topics(deadline),
+            beside=lambda: self.metadata.serve(),
         )
 
     metadata = _Lazy(_metadata)
@@ -161,6 +163,15 @@ class ClientRegistry:
 
     # -- life
     # ----------------------------------------------------------------------------------------
+
+    def refusal(self) -> str | None:
+        """Why Kafka and this proxy do not accept each other, in a sentence; None where they do, or
+        where nothing is known yet. Waits for nothing, asks nobody.
+
+        Known within about a second: librdkafka tries to be connected whether or not it is used.
+        """
+        refused = self.metadata.refusal or self.producer.refusal
+        return None if refused is None else sentence(refused)
 
     def open(self) -> None:
         """Make what nearly every request needs, so that the first one does not wait for it."""

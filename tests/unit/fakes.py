@@ -68,6 +68,7 @@ class FakeConsumer:
         self.next_offset = 1
         self.sought: list[tuple[str, int, int]] = []
         self.bounds: tuple[int, int] | None = (3, 9)
+        self.fetched: tuple[int, int] | None = None
         self.found_by_time = 5
         self.stored_offset = 7
         self._dropped: deque[FakeMessage] = deque()
@@ -110,9 +111,9 @@ class FakeConsumer:
         self.sought.append((target.topic, target.partition, target.offset))
 
     def get_watermark_offsets(
-        self, place: KafkaTopicPartition, timeout: float
+        self, place: KafkaTopicPartition, timeout: float = 0, cached: bool = False
     ) -> tuple[int, int] | None:
-        return self.bounds
+        return self.fetched if cached else self.bounds
 
     def offsets_for_times(
         self, places: list[KafkaTopicPartition], timeout: float

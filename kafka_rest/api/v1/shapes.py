@@ -33,7 +33,10 @@ def partition(found: Partition) -> Any:
 
 
 # v1 tells failures that may be tried again from those that may not, and no more.
-CODES = {errors.TopicForbidden.error_code: errors.KafkaFailure.error_code}
+CODES = {
+    errors.TopicForbidden.error_code: errors.KafkaFailure.error_code,
+    errors.AuthenticationFailed.error_code: errors.KafkaFailure.error_code,
+}
 
 
 def produced(result: ProduceResult, codes: Mapping[int, int] = CODES) -> bytes:

@@ -12,6 +12,7 @@ from kafka_rest.core import consume
 from kafka_rest.errors import (
     ConsumerConfigOutOfRange,
     InvalidConsumerConfig,
+    KafkaFailure,
     PartitionNotFound,
     Unprocessable,
     because,
@@ -30,6 +31,7 @@ MOST_MIN_BYTES = 10_000_000
 # The formats whose records all carry a schema id: an instance of one answers to any of them.
 SCHEMA_FORMATS = frozenset(name for name, found in FORMATS.items() if found.schema_type)
 NOT_GIVEN = -1
+_REGISTRY = "schema registry, and schema.registry.url is empty."
 _PATH = "/consumers/<group>/instances/<instance>"
 
 
@@ -37,6 +39,9 @@ _PATH = "/consumers/<group>/instances/<instance>"
 def create_instance(call: Call, group: str) -> Answer:
     """Make a consumer instance; all options are optional."""
     description = _description(call, group, envelopes.consumer_options(call.body()))
+    if description.embedded_format in SCHEMA_FORMATS and not call.clients.has_registry:
+        # The reference's code: its consumer cannot be made.
+        raise because(KafkaFailure, f"format {description.embedded_format} needs a {_REGISTRY}")
     name = consume.create_instance(call.clients, description)
     return to_json(instance_shape(name, call.instance_uri(name)))
 

@@ -11,15 +11,19 @@ from kafka_rest.core.rendering import Render
 from kafka_rest.kafka.messages import ConsumedRecords
 from kafka_rest.records import CommittedOffset, Headers, TopicPartition
 
+_REFUSED = {
+    kind.error_code: kind().status for kind in (errors.AuthenticationFailed, errors.TopicForbidden)
+}
 INCLUDABLE = ("headers", "timestamp")
 """Members of a record that are rendered on demand."""
 
 
 def produced_status(result: ProduceResult) -> int:
-    """The HTTP status of a produce call: 403 where a record was denied, else 200."""
-    denied = errors.TopicForbidden
-    codes = [report.error_code for report in result.reports]
-    return denied().status if denied.error_code in codes else 200
+    """The HTTP status of a produce call: that of its first refused record, else 200."""
+    codes = {report.error_code for report in result.reports}
+    if codes.isdisjoint(_REFUSED):
+        return 200
+    return next(_REFUSED[r.error_code] for r in result.reports if r.error_code in _REFUSED)
 
 
 def partitions(places: Iterable[TopicPartition]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kafka_rest import errors
 from kafka_rest.core.produce import (
     COSTLY_BYTES,
     JsonRecords,
@@ -53,11 +54,12 @@ class Bench:
 
     def __init__(self) -> None:
         self.registry, self.clock, self.client = Registry(), FakeClock(), FakeProducer({})
-        cluster = Cluster(self.clock)
+        self.cluster = cluster = Cluster(self.clock)
         registry: Any = self.registry
         admin: Any = lambda config: FakeAdmin(config, cluster)  # noqa: E731
         self.clients: Any = SimpleNamespace(
             limits=SimpleNamespace(block_seconds=1.0),
+            has_registry=True,
             metadata=ClusterMetadata({}, 0.2, 2.0, admin, self.clock),
             producer=SharedProducer({}, lambda _config: self.client),  # type: ignore[arg-type,return-value]
             schemas=SchemaResolver(registry, 10),
@@ -71,10 +73,12 @@ class Bench:
         choice: SchemaChoice = SchemaChoice(),  # noqa: B008
         value: bytes = b"1",
         **more: Any,
-    ) -> None:
+    ) -> list[Any]:
         records = JsonRecords([None], [value], [None])
         request = ProduceRequest("t", None, FORMATS[name], records, SchemaChoice(), choice, **more)
-        produce(self.clients, request, deadline, list)
+        results: list[Any] = []
+        produce(self.clients, request, deadline, results.append)
+        return results
 
 
 @pytest.fixture
@@ -133,3 +137,28 @@ def test_long_work_is_for_one_who_has_the_time(bench: Bench) -> None:
     bench.produce(LATER, "jsonschema", choice, long)
     bench.produce(NOW, "json", value=long)
     assert len(bench.client.produced) == 4
+
+
+def test_topic_of_which_kafka_tells_nothing_fails_record_by_record_in_v2(bench: Bench) -> None:
+    bench.cluster.denied.add("t")
+    with pytest.raises(errors.TopicForbidden):
+        bench.produce(LATER)
+    (result,) = bench.produce(LATER, refused_each=True)
+    assert [report.error_code for report in result.reports] == [40301]
+    assert not bench.client.produced
+
+
+@pytest.mark.parametrize(
+    ("choice", "kind"),
+    [
+        (SchemaChoice(schema_id=7), errors.NoSchemaRegistry),
+        (SchemaChoice(), errors.SerializationFailed),
+    ],
+)
+def test_schemas_need_a_registry(
+    bench: Bench, choice: SchemaChoice, kind: type[errors.RestError]
+) -> None:
+    bench.clients.has_registry = False
+    with pytest.raises(kind, match=r"schema\.registry\.url"):
+        bench.produce(LATER, "avro", choice, strict_subject=True)
+    assert bench.registry.calls == 0

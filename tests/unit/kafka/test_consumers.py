@@ -270,7 +270,46 @@ def test_error_between_records_loses_none_of_them(bench: Bench) -> None:
     assert bench.read() == [0, 1, 2]
     with pytest.raises(errors.TopicForbidden):
         bench.read()
+    bench.consumer.fetched = (0, 3)
     assert bench.read() == []
+
+
+def test_denied_topic_is_told_to_every_read_until_a_fetch_works(bench: Bench) -> None:
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    bench.consumer.queue.append(FakeMessage(topic="t", error=denied))
+    bench.consumer.fetched = (-1, -1)
+    for _ in range(3):
+        with pytest.raises(errors.TopicForbidden, match="topic t"):
+            bench.read()
+    bench.add((0, 0, b"a"))
+    assert bench.read() == [0], "what may be read beside it comes"
+    bench.consumer.fetched = (0, 1)
+    assert bench.read() == []
+
+
+def test_denied_group_is_told_soon_and_until_it_is_joined() -> None:
+    bench = Bench()
+    bench.instance.subscribe_once(("t",), bench.deadline())
+    denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    bench.consumer.queue.append(FakeMessage(topic=None, error=denied))
+    for _ in range(2):
+        start = bench.clock.now
+        with pytest.raises(errors.TopicForbidden):
+            bench.read()
+        assert bench.clock.now - start <= 1, "no longer than the read itself may wait"
+    bench.consumer.assign_now(0)
+    assert bench.read() == []
+
+
+def test_wrong_credentials_are_told_soon_and_as_such() -> None:
+    bench = Bench()
+    bench.instance.subscribe_once(("t",), bench.deadline())
+    wrong = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
+    bench.consumer.queue.append(FakeMessage(topic=None, error=wrong))
+    start = bench.clock.now
+    with pytest.raises(errors.AuthenticationFailed, match="wrong password"):
+        bench.read()
+    assert bench.clock.now - start <= 1
 
 
 def test_lost_brokers_are_told_only_when_nothing_came(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_rest import errors
-from kafka_rest.kafka.metadata import ClusterMetadata, legal_topic
+from kafka_rest.kafka.metadata import REFUSED_SECONDS, ClusterMetadata, legal_topic
 from kafka_rest.records import Deadline
 from tests.unit.fakes import FakeClock
 
@@ -18,6 +18,13 @@ class FakeAdmin:
 
     def __init__(self, config: dict[str, Any], cluster: "Cluster") -> None:
         self.config, self.cluster = config, cluster
+        self.told: list[KafkaError] = []
+        self.timeouts: list[float] = []
+
+    def poll(self, timeout: float) -> None:
+        assert timeout == 0
+        while self.told:
+            self.config["error_cb"](self.told.pop(0))
 
     def describe_cluster(self, request_timeout: float) -> Any:
         assert request_timeout > 0
@@ -27,6 +34,7 @@ class FakeAdmin:
 
     def list_topics(self, topic: str | None, timeout: float) -> Any:
         assert timeout > 0, "a call without a time-out can block for ever"
+        self.timeouts.append(timeout)
         if self.cluster.slow and self.cluster.asked > 2:
             self.cluster.clock.advance(timeout)
         return self.cluster.answer(topic, self.config["allow.auto.create.topics"])
@@ -38,6 +46,7 @@ class Cluster:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.partitions = {"t": 3}
+        self.denied: set[str] = set()
         self.asked = 0
         self.down = False
         self.creates_after: int | None = None
@@ -59,6 +68,8 @@ class Cluster:
     def _topic(self, name: str) -> Any:
         count = self.partitions.get(name, 0)
         error = None if count else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        if name in self.denied:
+            error, count = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), 0
         partitions = {
             n: SimpleNamespace(id=n, leader=1, replicas=[1, 2], isrs=[1]) for n in range(count)
         }
@@ -71,13 +82,12 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.cluster = Cluster(self.clock)
-        self.metadata = ClusterMetadata(
-            {},
-            0.2,
-            2.0,
-            lambda config: FakeAdmin(config, self.cluster),
-            self.clock,  # type: ignore[arg-type,return-value]
-        )
+        self.admins: list[FakeAdmin] = []
+        self.metadata = ClusterMetadata({}, 0.2, 2.0, self.make, self.clock)
+
+    def make(self, config: dict[str, Any]) -> Any:
+        self.admins.append(FakeAdmin(config, self.cluster))
+        return self.admins[-1]
 
 
 @pytest.fixture
@@ -127,6 +137,24 @@ def test_known_topic_stays_known_while_kafka_is_away(bench: Bench) -> None:
     assert bench.metadata.require("t", Deadline(1)) == 3
     with pytest.raises(errors.KafkaRetriable):
         bench.metadata.require("other", Deadline(1))
+
+
+def test_wrong_credentials_are_told_as_such_and_soon_until_kafka_answers(bench: Bench) -> None:
+    wrong = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
+    metadata = ClusterMetadata({}, 9.0, 2.0, bench.make, bench.clock)
+    bench.cluster.down = True
+    bench.admins[-1].told.append(wrong)
+    with pytest.raises(errors.AuthenticationFailed, match="wrong password"):
+        metadata.topics(Deadline(20))
+    assert metadata.refusal is wrong
+    with pytest.raises(errors.AuthenticationFailed):
+        metadata.topics(Deadline(20))
+    asked = [admin.timeouts for admin in bench.admins][-1]
+    assert asked[0] > 8
+    assert asked[1] <= REFUSED_SECONDS
+    bench.cluster.down = False
+    metadata.topics(Deadline(20))
+    assert metadata.refusal is None
 
 
 def test_asking_creates_nothing(bench: Bench) -> None:
