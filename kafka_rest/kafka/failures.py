@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError
 from kafka_rest import errors
 from kafka_rest.errors import RestError, because
 from kafka_rest.records import DeliveryReport
+from kafka_rest.settings.secrets import without_user_info
 
 # What the reference's Java client calls retriable, plus librdkafka's own local counterparts:
 # time-outs, lost connections and full queues leave the fate of a record open or known to be unsent.
@@ -83,7 +84,6 @@ BROKER_TROUBLE = frozenset(
 _REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 # By TLS 1.3 a client learns only behind the handshake that its certificate was refused.
 _TLS_ALERT = re.compile(r"SSL routines:.*\balert\b")
-_USER_INFO = re.compile(r"//[^/@\s]*@")
 
 # The record may have been on its way when time was up.
 _FATE_OPEN = frozenset(
@@ -158,7 +158,7 @@ def partition_count(topic: str, count: int) -> str:
 def sentence(error: KafkaError, cause: KafkaError | None = None) -> str:
     """Kafka's text for the error, with the broker trouble behind a vague one."""
     text = str(error.str())
-    if cause is not None and error.code() in _VAGUE and cause.code() != error.code():
+    if cause is not None and error.code() in _VAGUE and cause.str() != text:
         text = f"{text} (last trouble: {cause.str()})"
     # It may hold the URL of a token endpoint, credentials and all.
-    return _USER_INFO.sub("//", text)
+    return without_user_info(text)

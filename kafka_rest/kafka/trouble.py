@@ -14,8 +14,9 @@ from kafka_rest.records import Clock
 log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 60.0
-# While it goes on, librdkafka tells it again at every new connection: about once a second.
-REFUSAL_SECONDS = 10.0
+# While it goes on, librdkafka tells it again: with every connection, about once a second, or every
+# ten seconds where it gets no token.
+REFUSAL_SECONDS = 30.0
 
 
 class BrokerTrouble:
@@ -49,7 +50,7 @@ class BrokerTrouble:
     @property
     def refusal(self) -> KafkaError | None:
         """The last trouble, where it is that Kafka and the proxy do not accept each other: wrong
-        credentials, or a certificate that is not trusted. None ten seconds after the last attempt.
+        credentials, or a certificate that is not trusted. None half a minute after the last one.
         """
         last = self._since(REFUSAL_SECONDS)
         return last if last is not None and is_refusal(last) else None

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from textwrap import wrap
 
-from kafka_rest.settings.load import HIDDEN, Settings, SettingsError, load, warnings
+from kafka_rest.settings.load import Settings, SettingsError, load, warnings
+from kafka_rest.settings.secrets import shown
 from kafka_rest.settings.table import TABLE
-from kafka_rest.settings.types import AnySetting, is_secret
+from kafka_rest.settings.types import AnySetting
 
 WIDTH = 100
 _WHERE_FROM = """\
@@ -24,7 +25,7 @@ def listing(settings: Settings) -> str:
     """Every setting with its value and where it came from; secrets hidden."""
     rows = [(row.name, _shown(settings, row), settings.origin(row.name)) for row in TABLE.values()]
     rows += [
-        (key, HIDDEN if is_secret(key) else value, settings.origin(key))
+        (key, shown(key, value), settings.origin(key))
         for key, value in sorted(settings.passed_through.items())
     ]
     width = max(len(name) for name, _, _ in rows)
@@ -95,5 +96,4 @@ def _table_row(row: AnySetting) -> str:
 
 
 def _shown(settings: Settings, row: AnySetting) -> str:
-    given = settings.given(row)
-    return HIDDEN if row.secret and given else given
+    return shown(row.name, settings.given(row))

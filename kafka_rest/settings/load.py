@@ -5,6 +5,7 @@ All mistakes are collected, so that one start names them all.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Any, NamedTuple, TypeVar
 import javaproperties
 
 from kafka_rest.settings import checks
+from kafka_rest.settings.secrets import shown, without_user_info
 from kafka_rest.settings.table import TABLE
-from kafka_rest.settings.types import Setting, is_secret
+from kafka_rest.settings.types import Setting
 
 T = TypeVar("T")
 
-HIDDEN = "[hidden]"
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 VARIABLE_PREFIX = "KAFKA_REST_"
@@ -26,6 +27,7 @@ VARIABLE_PREFIX = "KAFKA_REST_"
 OTHER_VARIABLES = ("KAFKA_REST_CONFIG", "KAFKA_REST_TEST_")
 CLIENT_PREFIXES = ("client.", "producer.", "consumer.", "admin.")
 _SIMILARITY = 0.85
+_NAME = re.compile(r"[\w.-]*")
 
 
 class Mistake(NamedTuple):
@@ -37,8 +39,9 @@ class Mistake(NamedTuple):
     expected: str
 
     def __str__(self) -> str:
-        shown = HIDDEN if is_secret(self.key) else self.value
-        return f"{self.key}={shown} ({self.origin}): must be {self.expected}"
+        # What would be valid may be said with a piece of the value.
+        expected = without_user_info(self.expected)
+        return f"{self.key}={shown(self.key, self.value)} ({self.origin}): must be {expected}"
 
 
 class SettingsError(Exception):
@@ -184,7 +187,9 @@ def _from_overrides(overrides: Iterable[str], mistakes: list[Mistake]) -> dict[s
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
-            mistakes.append(Mistake(override, "", COMMAND_LINE, "KEY=VALUE"))
+            # What stands behind the name may be a secret.
+            name = _NAME.match(override)
+            mistakes.append(Mistake(name[0] if name else "", "", COMMAND_LINE, "KEY=VALUE"))
         else:
             found[key.strip()] = Given(value.strip(), COMMAND_LINE)
     return found

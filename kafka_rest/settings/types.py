@@ -11,12 +11,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from kafka_rest.settings.secrets import is_secret
+
 T = TypeVar("T")
 
 Parser = Callable[[str], T]
 Network = IPv4Network | IPv6Network
 
-_SECRET = re.compile(r"password|secret|jaas|user\.info|ssl\.key\b|keystore\.key|token|credential")
 _PEER_ID = re.compile(r"[A-Za-z0-9._-]+\Z")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 
@@ -64,11 +65,6 @@ class Setting(Generic[T]):
 
 
 AnySetting = Setting[Any]
-
-
-def is_secret(key: str) -> bool:
-    """True for keys whose values are passwords, keys, tokens or the like."""
-    return bool(_SECRET.search(key.lower()))
 
 
 def text(value: str) -> str:

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError
 
 from kafka_rest import errors
 from kafka_rest.kafka.failures import failed_report, rest_error
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.trouble import BrokerTrouble
 from tests.unit.fakes import FakeClock
 
@@ -30,7 +31,7 @@ def test_refusal_ends_when_it_is_not_told_again() -> None:
     clock = FakeClock()
     trouble = BrokerTrouble("producer", clock)
     trouble.take(WRONG)
-    clock.advance(9)
+    clock.advance(29)
     assert trouble.refusal is WRONG
     clock.advance(2)
     assert (trouble.last, trouble.refusal) == (WRONG, None)
@@ -91,3 +92,8 @@ def test_credentials_in_a_url_are_cut_out() -> None:
     text = rest_error(error, "metadata").text
     assert "hunter2" not in text
     assert "http://host:1/token" in text
+
+
+def test_log_of_the_library_has_no_credentials_of_urls(caplog: pytest.LogCaptureFixture) -> None:
+    LIBRDKAFKA_LOG.warning("no token from %s: %s", "https://me:hunter2@h/token", "refused")
+    assert caplog.messages == ["no token from https://h/token: refused"]

@@ -7,7 +7,7 @@ import pytest
 
 from kafka_rest import settings as s
 from kafka_rest.settings import documents
-from kafka_rest.settings.load import HIDDEN
+from kafka_rest.settings.secrets import HIDDEN, is_secret
 from kafka_rest.settings.table import TABLE
 
 
@@ -107,7 +107,8 @@ def test_mistake_names_key_value_place_and_cure(key: str, value: str, expected: 
     with pytest.raises(s.SettingsError) as refused:
         s.load(overrides=[f"{key}={value}"])
     text = str(refused.value)
-    assert text.startswith(f"{key}={value} (command line): must be ")
+    shown = value.replace("u:p@", "")
+    assert text.startswith(f"{key}={shown} (command line): must be ")
     assert expected in text
 
 
@@ -127,7 +128,7 @@ def test_cluster_is_in_the_order_of_its_ids() -> None:
     [
         (["id=c", PEERS, SECRET], "id=c (command line): must be one of the ids in cluster.peers"),
         ([PEERS, SECRET], "id= (default): must be one of the ids in cluster.peers, which are a, b"),
-        (["id=a", PEERS], "cluster.secret=[hidden] (default): must be at least 16 characters"),
+        (["id=a", PEERS], "cluster.secret= (default): must be at least 16 characters"),
         (["id=a", PEERS, "cluster.secret=hunter2"], "cluster.secret=[hidden] (command line): must"),
         (["id=a", PEERS, SECRET, "consumer.pinning.listeners=true"], "unless host.name names"),
     ],
@@ -172,6 +173,21 @@ SECRETS = [
     "client.ssl.keystore.key=hunter2",
     "client.sasl.oauthbearer.client.secret=hunter2",
     "cluster.secret=hunter2",
+    "client.sasl.oauthbearer.assertion.private.key.passphrase=hunter2",
+    "client.ssl.key.pem=hunter2",
+]
+IN_URLS = [
+    "schema.registry.url=http://me:hunter2@127.0.0.1:1",
+    "schema.registry.url=http://me:h@unter2@127.0.0.1:1,https://you:hunter2@127.0.0.1",
+    "client.sasl.oauthbearer.token.endpoint.url=https://me:hunter2@127.0.0.1/token",
+]
+BAD = [
+    "schema.registry.url=http://me:hunter2@127.0.0.1:99999",
+    "schema.registry.url=http://me:hun/hunter2@127.0.0.1:1",
+    "schema.registry.url=ftp://me:hunter2@127.0.0.1:1",
+    "cluster.peers=a=http://me:hunter2@127.0.0.1:1,a=http://me:hunter2@127.0.0.1:1",
+    "client.sasl.password hunter2",
+    "client.sasl.password:hunter2",
 ]
 
 
@@ -182,6 +198,30 @@ def test_secret_is_shown_nowhere(override: str) -> None:
     assert HIDDEN in listing
     for text in (listing, repr(settings), str(s.warnings(settings))):
         assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("override", IN_URLS)
+def test_url_is_shown_without_its_credentials(override: str) -> None:
+    settings = s.load(overrides=[override])
+    listing = documents.listing(settings)
+    assert "//127.0.0.1" in listing
+    for text in (listing, repr(settings), str(s.warnings(settings))):
+        assert "unter2" not in text
+
+
+@pytest.mark.parametrize("override", BAD)
+def test_mistake_tells_no_secret(override: str) -> None:
+    with pytest.raises(s.SettingsError) as failure:
+        s.load(overrides=[override])
+    assert "hunter2" not in str(failure.value)
+    assert override.partition("=")[0].partition(" ")[0].partition(":")[0] in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["ssl.key.location", "sasl.oauthbearer.token.endpoint.url", "bootstrap.servers"]
+)
+def test_where_a_secret_is_is_no_secret(key: str) -> None:
+    assert not is_secret(f"client.{key}")
 
 
 def test_listing_shows_every_setting_with_its_origin() -> None:

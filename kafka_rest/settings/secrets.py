@@ -1,0 +1,27 @@
+"""What must never be shown, the one place that says so: which settings, and what of a URL."""
+
+import re
+
+HIDDEN = "[hidden]"
+_SECRET = re.compile(
+    r"password|passphrase|secret|jaas|user\.info|\bkey\.pem|keystore\.key|token\b|credential"
+)
+# Of these only the location of a secret or a way to get one is known.
+_NO_SECRET = re.compile(r"\.(url|source|location|file|type|client\.id)\Z")
+# To the last @: what is between may hold one, or a slash, where it is not encoded.
+_USER_INFO = re.compile(r"(?<=//)[^\s\"',]*@")
+
+
+def is_secret(key: str) -> bool:
+    """True for keys whose values are passwords, keys, tokens or the like."""
+    return bool(_SECRET.search(key.lower())) and not _NO_SECRET.search(key.lower())
+
+
+def shown(key: str, value: str) -> str:
+    """A setting's value as it may be shown."""
+    return HIDDEN if value and is_secret(key) else without_user_info(value)
+
+
+def without_user_info(text: str) -> str:
+    """A text without the credentials of the URLs in it."""
+    return _USER_INFO.sub("", text)
