@@ -8,8 +8,8 @@ changed.
 from typing import Any
 
 from kafka_rest import settings as s
-from kafka_rest.kafka import java_names, librdkafka
-from kafka_rest.kafka.java_names import Translation
+from kafka_rest.kafka import java_names, java_security, librdkafka
+from kafka_rest.kafka.translation import Translation
 
 # Defaults that differ from librdkafka's or the Java client's on purpose.
 _SHARED_DEFAULTS: dict[str, Any] = {
@@ -61,6 +61,8 @@ _CONSUMER_FORCED: dict[str, Any] = {
     "enable.partition.eof": False,
 }
 _LONGEST_MS = 2**31 - 1
+KINDS = ("producer", "consumer", "admin")
+PLAINTEXT = "PLAINTEXT"
 LEAST_MATCH_SECONDS = 1.0
 
 
@@ -125,9 +127,27 @@ def block_seconds(settings: s.Settings) -> float:
 def translation_warnings(settings: s.Settings) -> list[str]:
     """What could not be translated, each once; for the log of the start."""
     found: dict[str, None] = {}
-    for kind in ("producer", "consumer", "admin"):
-        found |= dict.fromkeys(_translated(settings, kind).warnings)
+    for kind in KINDS:
+        translated = _translated(settings, kind)
+        found |= dict.fromkeys(translated.warnings)
+        if not _is_secured(settings, translated):
+            found |= dict.fromkeys(translated.refused)
     return list(found)
+
+
+def translation_mistakes(settings: s.Settings) -> list[str]:
+    """What of the settings for secured connections cannot be used, each once, with its cure."""
+    found: dict[str, None] = {}
+    for kind in KINDS:
+        translated = _translated(settings, kind)
+        if _is_secured(settings, translated):
+            found |= dict.fromkeys(translated.refused)
+    return list(found)
+
+
+def _is_secured(settings: s.Settings, translated: Translation) -> bool:
+    protocol = (_common(settings) | translated.known).get("security.protocol", PLAINTEXT)
+    return str(protocol).upper() != PLAINTEXT
 
 
 def _common(settings: s.Settings) -> dict[str, Any]:
@@ -136,8 +156,8 @@ def _common(settings: s.Settings) -> dict[str, Any]:
     config = _SHARED_DEFAULTS | {
         "bootstrap.servers": ",".join(server.rpartition("://")[2] for server in servers)
     }
-    if protocols and protocols != {"PLAINTEXT"}:
-        config["security.protocol"] = sorted(protocols - {"PLAINTEXT"})[0]
+    if protocols and protocols != {PLAINTEXT}:
+        config["security.protocol"] = sorted(protocols - {PLAINTEXT})[0]
     return config
 
 
@@ -158,7 +178,7 @@ def _translated(settings: s.Settings, kind: str) -> Translation:
         for key, value in passed.items():
             if key.startswith(prefix):
                 _take(into, key.removeprefix(prefix), value, others, quiet=prefix == "client.")
-    java_names.finish_stores(into)
+    java_security.finish(into)
     # A Java name may stand for a property of the other kind of client.
     into.known = {k: v for k, v in into.known.items() if k in librdkafka.SHARED | own}
     return into
@@ -170,7 +190,7 @@ def _take(into: Translation, key: str, value: str, others: frozenset[str], quiet
         translator(into, key, value)
     elif (
         key in librdkafka.SHARED | librdkafka.PRODUCER | librdkafka.CONSUMER
-        or key in java_names.STORE_KEYS
+        or key in java_security.STORE_KEYS
     ):
         if key not in others or not quiet:
             into.known[key] = value

@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.failures import error_of, partition_count, rest_error
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.records import Clock, Deadline, TopicPartition
 
@@ -80,7 +81,7 @@ class ClusterMetadata:
     ) -> None:
         self._make, self._config = make, config
         self._trouble = BrokerTrouble("admin")
-        heard = {"error_cb": self._trouble.take}
+        heard = {"error_cb": self._trouble.take, "logger": LIBRDKAFKA_LOG}
         self._admin = make({**config, "allow.auto.create.topics": False, **heard})
         self._creator: AdminClient | None = None
         self._creator_lock = threading.Lock()
@@ -287,7 +288,9 @@ class ClusterMetadata:
     def _creating(self) -> AdminClient:
         with self._creator_lock:
             if self._creator is None:
-                self._creator = self._make({**self._config, "allow.auto.create.topics": True})
+                # Nobody polls it for a log.
+                quiet = {"allow.auto.create.topics": True, "debug": "", "log_level": 0}
+                self._creator = self._make({**self._config, **quiet})
             return self._creator
 
 

@@ -14,16 +14,27 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_rest import settings as s
 from kafka_rest.kafka import config
-from kafka_rest.kafka.failures import error_of
+from kafka_rest.kafka.failures import error_of, sentence
 
 TRIAL_SECONDS = 10.0
+_NO_MECHANISM = "No provider for SASL mechanism"
+_MECHANISMS = (
+    "Set client.sasl.mechanism to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER "
+    "(Kerberos needs confluent-kafka built with libsasl2)"
+)
 
 
 def client_mistakes(settings: s.Settings) -> list[str]:
-    """What librdkafka refuses of the settings for its clients, one sentence a kind of client.
+    """What cannot be used of the settings for the Kafka clients: what has no translation, or what
+    librdkafka refuses, one sentence each.
 
     Takes some ten milliseconds, `TRIAL_SECONDS` at the most.
     """
+    mistakes = config.translation_mistakes(settings)
+    return mistakes or _refused(settings)
+
+
+def _refused(settings: s.Settings) -> list[str]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_try_all, args=(settings, theirs), daemon=True)
@@ -53,7 +64,10 @@ def _try_all(settings: s.Settings, answer: Connection) -> None:
         try:
             make()
         except KafkaException as failure:
-            mistakes.append(f"the {kind}'s settings are refused: {error_of(failure).str()}")
+            text = sentence(error_of(failure))
+            if _NO_MECHANISM in text:
+                text += f". {_MECHANISMS}"
+            mistakes.append(f"the {kind}'s settings are refused: {text}")
         except (TypeError, ValueError) as error:
             mistakes.append(f"the {kind}'s settings are refused: {error}")
     answer.send(mistakes)

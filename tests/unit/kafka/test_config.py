@@ -120,26 +120,11 @@ def test_forced_settings_cannot_be_changed() -> None:
             "client.ssl.endpoint.identification.algorithm=",
             {"ssl.endpoint.identification.algorithm": "none"},
         ),
-        ("client.ssl.truststore.certificates=PEM", {"ssl.ca.pem": "PEM"}),
-        ("client.ssl.keystore.key=PEM", {"ssl.key.pem": "PEM"}),
     ],
 )
 def test_java_name_is_translated(given: str, expected: dict[str, Any]) -> None:
     made = producer(given)
     assert {name: made.get(name) for name in expected} == expected
-
-
-def test_pem_stores_are_taken_and_jks_stores_are_named() -> None:
-    pem = producer("client.ssl.truststore.type=PEM", "client.ssl.truststore.location=/ca.pem")
-    assert pem["ssl.ca.location"] == "/ca.pem"
-    pem = producer("client.ssl.keystore.type=PEM", "client.ssl.keystore.location=/k.pem")
-    assert (pem["ssl.certificate.location"], pem["ssl.key.location"]) == ("/k.pem", "/k.pem")
-    p12 = producer("client.ssl.keystore.type=PKCS12", "client.ssl.keystore.location=/k.p12")
-    assert p12["ssl.keystore.location"] == "/k.p12"
-    jks = settings("client.ssl.truststore.location=/ca.jks", "client.ssl.keystore.location=/k.jks")
-    assert "ssl.ca.location" not in config.producer_config(jks)
-    assert "ssl.keystore.location" not in config.producer_config(jks)
-    assert len(config.translation_warnings(jks)) == 2
 
 
 @pytest.mark.parametrize(
