@@ -125,6 +125,14 @@ class SchemaRegistryFailure(RestError):
     message = "Schema registration or lookup failed"
 
 
+class RegistryUnauthenticated(SchemaRegistryFailure):
+    """The schema registry does not take the proxy's credentials."""
+
+
+class RegistryForbidden(SchemaRegistryFailure):
+    """The schema registry knows the proxy and does not let it do that."""
+
+
 class DeserializationFailed(SchemaRegistryFailure):
     message = "Error deserializing a record:"
 

@@ -22,6 +22,7 @@ from kafka_rest.kafka.failures import error_of, sentence
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
+from kafka_rest.kafka.schema_access import registry_client
 from kafka_rest.kafka.simple import SimpleConsumers
 from kafka_rest.kafka.waiting import WaitingReads
 from kafka_rest.pinning import mint_instance
@@ -108,16 +109,9 @@ class ClientRegistry:
         return SharedProducer(config.producer_config(self.settings))
 
     def _schemas(self) -> SchemaResolver:
-        # Imported here: a server without schemas is spared the HTTP client's memory, 6 MB.
-        from kafka_rest.schemas.client import SchemaRegistryClient
-
-        urls = self.settings[s.SCHEMA_REGISTRY_URL]
-        client = SchemaRegistryClient(
-            urls,
-            self.settings[s.SCHEMA_REGISTRY_TIMEOUT_MS] / 1000,
-            self.settings[s.SCHEMA_REGISTRY_USER_INFO],
+        return SchemaResolver(
+            registry_client(self.settings), self.settings[s.SCHEMA_REGISTRY_CACHE_SIZE]
         )
-        return SchemaResolver(client, self.settings[s.SCHEMA_REGISTRY_CACHE_SIZE])
 
     def _simple_consumers(self) -> SimpleConsumers:
         return SimpleConsumers(

@@ -5,24 +5,45 @@ No cache and no retries of the same URL: `schemas.resolve` caches, and a client 
 request.
 """
 
+import ssl
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
-from kafka_rest.errors import SchemaRegistryFailure, because
+from kafka_rest.errors import (
+    RegistryForbidden,
+    RegistryUnauthenticated,
+    SchemaRegistryFailure,
+    because,
+)
 from kafka_rest.records import DEFAULT_SCHEMA_TYPE, Deadline, SchemaReference
+from kafka_rest.schemas.tls import TlsAdapter, tls_reason
+from kafka_rest.settings.secrets import without_user_info
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 LEAST_TIMEOUT_SECONDS = 0.01
 TEXT_LIMIT = 300
+_REFUSALS = {401: RegistryUnauthenticated, 403: RegistryForbidden}
+
+
+class Place(NamedTuple):
+    """One URL, without the credentials that it may have held."""
+
+    url: str
+    auth: tuple[str, str] | None
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc
 
 
 class SchemaRegistryClient:
     """Speaks to one schema registry that may have several URLs. Thread-safe; `close` frees its
-    sessions.
+    sessions. `user_info` is USER:PASSWORD for URLs without, `token` a bearer token in its place.
 
     Every method raises `SchemaRegistryFailure` with the registry's own code and text, or why none
     of the URLs could be reached, and takes at most the deadline or `timeout_seconds` for each URL.
@@ -34,11 +55,14 @@ class SchemaRegistryClient:
         timeout_seconds: float,
         user_info: str = "",
         session: type[requests.Session] = requests.Session,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._urls = list(urls)
-        self._timeout = timeout_seconds
         user, _, password = user_info.partition(":")
-        self._auth = (user, password) if user_info else None
+        auth = (user, password) if user_info else None
+        self.places = [Place(without_user_info(url), _auth_of(url) or auth) for url in urls]
+        """Where it asks, and who it is there."""
+        self._timeout, self._token, self._tls = timeout_seconds, token, tls
         self._make_session = session
         # A session is not safe to share: each thread has its own, and all are closed at the end.
         self._local = threading.local()
@@ -99,15 +123,16 @@ class SchemaRegistryClient:
 
     def _call(self, method: str, path: str, body: Any, deadline: Deadline, about: str) -> Any:
         failures: list[str] = []
-        count = len(self._urls)
+        count = len(self.places)
         for number in range(count):
             place = (self._best + number) % count
             timeout = max(LEAST_TIMEOUT_SECONDS, min(self._timeout, deadline.left()))
             try:
                 answer = self._session().request(
                     method,
-                    self._urls[place] + path,
+                    self.places[place].url + path,
                     json=body,
+                    auth=self.places[place].auth,
                     timeout=timeout,
                     headers={
                         "Content-Type": MEDIA_TYPE,
@@ -115,7 +140,7 @@ class SchemaRegistryClient:
                     },
                 )
             except requests.RequestException as error:
-                failures.append(f"{_host(self._urls[place])}: {_reason(error)}")
+                failures.append(f"{self.places[place].host}: {_reason(error)}")
                 if deadline.expired:
                     break
                 continue
@@ -129,7 +154,10 @@ class SchemaRegistryClient:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._make_session()
-            session.auth = self._auth
+            if self._token:
+                session.headers["Authorization"] = f"Bearer {self._token}"
+            if self._tls is not None:
+                session.mount("https://", TlsAdapter(self._tls))
             # A proxy of the environment is not for a registry that the settings name.
             session.trust_env = False
             with self._lock:
@@ -142,6 +170,13 @@ def _content(answer: requests.Response, about: str) -> Any:
         content = answer.json()
     except ValueError:
         content = None
+    refusal = _REFUSALS.get(answer.status_code)
+    if refusal is not None:
+        what = "credentials" if answer.status_code == 401 else "right to do that"
+        raise because(
+            refusal,
+            f"({about}): the schema registry refused the proxy's {what} ({answer.status_code}).",
+        )
     if answer.status_code >= 400:
         code = (
             content.get("error_code", answer.status_code)
@@ -164,10 +199,12 @@ def _object(content: Any, about: str) -> Mapping[str, Any]:
     return content
 
 
-def _host(url: str) -> str:
-    """Host and port: a URL may hold credentials."""
+def _auth_of(url: str) -> tuple[str, str] | None:
+    """The credentials in a URL."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    if parts.username is None:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -175,7 +212,8 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
-        return "the TLS handshake failed"
+        return f"the TLS handshake failed: {tls_reason(error) or 'no reason given'}"
     if isinstance(error, requests.ConnectionError):
-        return "no connection"
+        refused = tls_reason(error)
+        return f"no connection: {refused}" if refused else "no connection"
     return type(error).__name__

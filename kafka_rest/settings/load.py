@@ -26,6 +26,7 @@ VARIABLE_PREFIX = "KAFKA_REST_"
 # Variables of that prefix that are no settings: where the file is, and the tests' own.
 OTHER_VARIABLES = ("KAFKA_REST_CONFIG", "KAFKA_REST_TEST_")
 CLIENT_PREFIXES = ("client.", "producer.", "consumer.", "admin.")
+REGISTRY_PREFIX = "schema.registry."
 _SIMILARITY = 0.85
 _NAME = re.compile(r"[\w.-]*")
 
@@ -137,6 +138,8 @@ def warnings(settings: Settings) -> list[str]:
                     f"{key} ({settings.origin(key)}) is no setting of this server; was {close[0]} "
                     f"meant?"
                 )
+            elif key.startswith(REGISTRY_PREFIX):
+                found.append(f"{key} ({settings.origin(key)}) has no effect: it is not known here")
     return found
 
 

@@ -59,11 +59,83 @@ SCHEMA_REGISTRY_CACHE_SIZE = _ours(
     "1000",
     "How many schemas a worker remembers by id, and how many by subject and text.",
 )
-SCHEMA_REGISTRY_USER_INFO = _ours(
+SCHEMA_REGISTRY_AUTH_SOURCE = _row(
+    "schema.registry.basic.auth.credentials.source",
+    t.one_of("URL", "USER_INFO", "SASL_INHERIT"),
+    "URL",
+    "Who the proxy is to the schema registry: as its URLs or user.info say, as user.info must say, "
+    "or the user of client.sasl.*.",
+)
+SCHEMA_REGISTRY_USER_INFO = _row(
     "schema.registry.basic.auth.user.info",
     t.text,
     "",
     "USER:PASSWORD for the schema registry; empty for none.",
+)
+SCHEMA_REGISTRY_TOKEN = _row(
+    "schema.registry.bearer.auth.token",
+    t.text,
+    "",
+    "A bearer token for the schema registry, in place of a user; empty for none.",
+)
+SCHEMA_REGISTRY_CA_LOCATION = _ours(
+    "schema.registry.ssl.ca.location",
+    t.text,
+    "",
+    "PEM file or folder (of hashed names) of the authorities that sign the schema registry's "
+    "certificate; empty: the public ones.",
+)
+SCHEMA_REGISTRY_TRUSTSTORE_LOCATION = _row(
+    "schema.registry.ssl.truststore.location", t.text, "", "The same, a PEM file."
+)
+SCHEMA_REGISTRY_TRUSTSTORE_TYPE = _row(
+    "schema.registry.ssl.truststore.type",
+    t.text,
+    "",
+    "Only PEM can be read; empty: as the file says.",
+)
+SCHEMA_REGISTRY_CERTIFICATE_LOCATION = _ours(
+    "schema.registry.ssl.certificate.location",
+    t.text,
+    "",
+    "PEM file with the proxy's certificate for the schema registry; empty for none.",
+)
+SCHEMA_REGISTRY_KEY_LOCATION = _ours(
+    "schema.registry.ssl.key.location",
+    t.text,
+    "",
+    "PEM file with that certificate's key; empty: the same file.",
+)
+SCHEMA_REGISTRY_KEY_PASSWORD = _row(
+    "schema.registry.ssl.key.password", t.text, "", "The password of that key; empty for none."
+)
+SCHEMA_REGISTRY_KEYSTORE_LOCATION = _row(
+    "schema.registry.ssl.keystore.location",
+    t.text,
+    "",
+    "PEM file with the proxy's certificate and its key for the schema registry.",
+)
+SCHEMA_REGISTRY_KEYSTORE_TYPE = _row(
+    "schema.registry.ssl.keystore.type",
+    t.text,
+    "",
+    "Only PEM can be read; empty: as the file says.",
+)
+SCHEMA_REGISTRY_KEYSTORE_PASSWORD = _row(
+    "schema.registry.ssl.keystore.password",
+    t.text,
+    "",
+    "The key's password, where schema.registry.ssl.key.password is empty.",
+)
+SCHEMA_REGISTRY_ENDPOINT_IDENTIFICATION = _row(
+    "schema.registry.ssl.endpoint.identification.algorithm",
+    t.text,
+    "https",
+    "Whether the schema registry's certificate must be of its host's name; empty: not.",
+)
+_ignored("schema.registry.ssl.truststore.password", "", "PEM has no password for certificates")
+_ignored(
+    "schema.registry.bearer.auth.credentials.source", "STATIC_TOKEN", "the token is in a setting"
 )
 
 SCHEMA_REGISTRY_KEY_SUBJECT_NAME_STRATEGY = _row(

@@ -7,6 +7,8 @@ _IN_V2: dict[type[RestError], type[RestError]] = {
     errors.ConversionFailed: errors.BadRequest,
     errors.IllegalTopic: errors.InvalidRequest,
     errors.InvalidBase64: errors.BadRequest,
+    errors.RegistryForbidden: errors.TopicForbidden,
+    errors.RegistryUnauthenticated: errors.AuthenticationFailed,
     errors.SchemaRegistryFailure: errors.SerializationFailed,
     errors.Undecodable: errors.DeserializationFailed,
     errors.UnknownTopic: errors.TopicNotHosted,

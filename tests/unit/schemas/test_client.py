@@ -1,11 +1,13 @@
 """The schema registry client: what it sends, its failover, what its errors say and hide."""
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
+from kafka_rest import errors
 from kafka_rest.errors import SchemaRegistryFailure
 from kafka_rest.records import Deadline, SchemaReference
 from kafka_rest.schemas.client import SchemaRegistryClient
@@ -70,6 +72,24 @@ def test_refusal_carries_the_registrys_code_and_text() -> None:
         made.register("s", "AVRO", '"int"', (), Deadline(1))
     with pytest.raises(SchemaRegistryFailure, match="lookup of id 3"):
         made.schema_by_id(3, Deadline(1))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, errors.RegistryUnauthenticated), (403, errors.RegistryForbidden)],
+)
+def test_refused_credentials_are_named(status: int, kind: type[errors.RestError]) -> None:
+    made, _ = client(lambda _: answer(status, b'{"message":"hunter2"}'))
+    with pytest.raises(kind, match="the schema registry refused the proxy's"):
+        made.register("s", "AVRO", '"int"', (), Deadline(1))
+
+
+def test_tls_failure_says_why() -> None:
+    cause = ssl.SSLCertVerificationError(1, "x")
+    cause.verify_message = "certificate has expired"
+    made, _ = client(refuse(requests.exceptions.SSLError(cause)))
+    with pytest.raises(SchemaRegistryFailure, match="certificate has expired"):
+        made.schema_by_id(1, Deadline(1))
 
 
 MALFORMED = [

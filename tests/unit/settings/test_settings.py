@@ -158,6 +158,13 @@ def test_misspelt_setting_is_named_with_what_was_meant() -> None:
     assert any("schema.registry.urls" in w and "schema.registry.url meant" in w for w in warnings)
 
 
+def test_setting_for_the_registry_that_nobody_knows_is_named() -> None:
+    settings = s.load(overrides=["schema.registry.ssl.keystore.key=hunter2"])
+    (warning,) = s.warnings(settings)
+    assert "schema.registry.ssl.keystore.key" in warning
+    assert "hunter2" not in warning
+
+
 def test_setting_without_effect_is_named_with_the_reason() -> None:
     warnings = s.warnings(s.load(overrides=["zookeeper.connect=h:1"]))
     assert len(warnings) == 1
