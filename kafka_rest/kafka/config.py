@@ -96,6 +96,19 @@ def admin_config(settings: s.Settings) -> dict[str, Any]:
     return _ADMIN_DEFAULTS | _common(settings) | _translated(settings, "admin").known
 
 
+def without_debug(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a client that nobody polls for its log: librdkafka would write it past
+    ours, with the credentials of URLs in it.
+    """
+    return {key: value for key, value in config.items() if key != "debug"}
+
+
+def wants_debug(settings: s.Settings) -> bool:
+    """Whether the settings tell librdkafka to say what it does."""
+    made = (producer_config(settings), consumer_config(settings), admin_config(settings))
+    return any("debug" in config for config in made)
+
+
 def default_offset_reset(settings: s.Settings) -> str:
     """Where a consumer starts that does not say it."""
     return str(consumer_config(settings)["auto.offset.reset"])

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
 
 from kafka_rest import errors
 from kafka_rest.errors import because
+from kafka_rest.kafka.config import without_debug
 from kafka_rest.kafka.failures import error_of, partition_count, rest_error
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.trouble import BrokerTrouble
@@ -289,8 +290,8 @@ class ClusterMetadata:
         with self._creator_lock:
             if self._creator is None:
                 # Nobody polls it for a log.
-                quiet = {"allow.auto.create.topics": True, "debug": "", "log_level": 0}
-                self._creator = self._make({**self._config, **quiet})
+                quiet = {"allow.auto.create.topics": True, "log_level": 0}
+                self._creator = self._make(without_debug(self._config) | quiet)
             return self._creator
 
 

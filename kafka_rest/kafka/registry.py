@@ -20,6 +20,7 @@ from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.failures import error_of, sentence
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
+from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
 from kafka_rest.kafka.schema_access import registry_client
@@ -92,6 +93,8 @@ class ClientRegistry:
             "value": STRATEGIES[settings[s.SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY]],
         }
         self.has_registry = bool(settings[s.SCHEMA_REGISTRY_URL])
+        if config.wants_debug(settings):
+            LIBRDKAFKA_LOG.setLevel(logging.DEBUG)
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._closers: list[tuple[str, Callable[[Deadline], None]]] = []

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_rest import settings as s
 from kafka_rest.kafka import config
 from kafka_rest.kafka.failures import error_of, sentence
+from kafka_rest.settings.secrets import without_user_info
 
 TRIAL_SECONDS = 10.0
 _NO_MECHANISM = "No provider for SASL mechanism"
@@ -53,11 +54,12 @@ def _refused(settings: s.Settings) -> list[str]:
 def _try_all(settings: s.Settings, answer: Connection) -> None:
     # Made, not used: without brokers none of them tries to connect.
     quiet = {"bootstrap.servers": "", "log_level": 0}
-    consumer = {**config.consumer_config(settings), "group.id": "trial"}
+    made = (config.producer_config, config.consumer_config, config.admin_config)
+    producer, consumer, admin = (config.without_debug(make(settings)) | quiet for make in made)
     trials: list[tuple[str, Callable[[], Any]]] = [
-        ("producer", lambda: Producer(config.producer_config(settings) | quiet)),
-        ("consumer", lambda: Consumer(consumer | quiet)),
-        ("admin client", lambda: AdminClient(config.admin_config(settings) | quiet)),
+        ("producer", lambda: Producer(producer)),
+        ("consumer", lambda: Consumer(consumer | {"group.id": "trial"})),
+        ("admin client", lambda: AdminClient(admin)),
     ]
     mistakes = []
     for kind, make in trials:
@@ -69,5 +71,6 @@ def _try_all(settings: s.Settings, answer: Connection) -> None:
                 text += f". {_MECHANISMS}"
             mistakes.append(f"the {kind}'s settings are refused: {text}")
         except (TypeError, ValueError) as error:
-            mistakes.append(f"the {kind}'s settings are refused: {error}")
+            text = without_user_info(str(error))
+            mistakes.append(f"the {kind}'s settings are refused: {text}")
     answer.send(mistakes)

@@ -4,7 +4,8 @@ import re
 
 HIDDEN = "[hidden]"
 _SECRET = re.compile(
-    r"password|passphrase|secret|jaas|user\.info|\bkey\.pem|keystore\.key|token\b|credential"
+    # Misspelt keys go through to the listing as well.
+    r"pass?w|pwd|passphrase|secret|jaas|user\.info|\bkey\.pem|keystore\.key|token\b|credential"
 )
 # Of these only the location of a secret or a way to get one is known.
 _NO_SECRET = re.compile(r"\.(url|source|location|file|type|client\.id)\Z")
