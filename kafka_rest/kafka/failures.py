@@ -83,6 +83,7 @@ BROKER_TROUBLE = frozenset(
 # Kafka refuses the proxy's credentials or its certificate, or the proxy Kafka's certificate.
 _REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 # By TLS 1.3 a client learns only behind the handshake that its certificate was refused.
+_TLS_END = "unexpected eof"
 _TLS_ALERT = re.compile(r"SSL routines:.*\balert\b")
 
 # The record may have been on its way when time was up.
@@ -122,7 +123,8 @@ def rest_error(error: KafkaError, about: str, cause: KafkaError | None = None) -
 def is_refusal(error: KafkaError) -> bool:
     """True where Kafka and the proxy do not accept each other's credentials or certificate."""
     if error.code() in _REFUSALS:
-        return True
+        # A broker that stops in the middle of a handshake refuses nothing.
+        return _TLS_END not in error.str()
     return error.code() == KafkaError._TRANSPORT and bool(_TLS_ALERT.search(error.str()))
 
 

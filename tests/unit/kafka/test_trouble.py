@@ -43,6 +43,7 @@ def test_refusal_ends_when_it_is_not_told_again() -> None:
     ("error", "refused"),
     [
         (KafkaError(KafkaError._SSL, "certificate verify failed"), True),
+        (KafkaError(KafkaError._SSL, "SSL routines::unexpected eof while reading"), False),
         (KafkaError(KafkaError._TRANSPORT, ALERT), True),
         (KafkaError(KafkaError._TRANSPORT, "Connection refused"), False),
         (KafkaError(KafkaError._RESOLVE, "no such host"), False),
