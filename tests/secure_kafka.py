@@ -15,6 +15,9 @@ from confluent_kafka.admin import (
     AdminClient,
     ResourcePatternType,
     ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
 
 from tests.stack import Stack, wait_for
@@ -64,6 +67,14 @@ class SecureKafka:
     def admin(self) -> AdminClient:
         """A client that may do anything."""
         return AdminClient(self.user("admin"))
+
+    def make_user(self, name: str) -> None:
+        """Let there be one user more, for SCRAM-SHA-512."""
+        credentials = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        made = UserScramCredentialUpsertion(name, credentials, f"{name}-secret".encode())
+        admin = self.admin
+        for future in admin.alter_user_scram_credentials([made]).values():
+            future.result(CALL_SECONDS)
 
     def rule(
         self,

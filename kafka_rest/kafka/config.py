@@ -63,6 +63,8 @@ _CONSUMER_FORCED: dict[str, Any] = {
 _LONGEST_MS = 2**31 - 1
 KINDS = ("producer", "consumer", "admin")
 PLAINTEXT = "PLAINTEXT"
+_SECURITY = ("security.", "sasl.")
+_SECURED = (*_SECURITY, "ssl.", "https.", "enable.s")
 LEAST_MATCH_SECONDS = 1.0
 
 
@@ -109,6 +111,15 @@ def wants_debug(settings: s.Settings) -> bool:
     return any("debug" in config for config in made)
 
 
+def same_security(settings: s.Settings) -> bool:
+    """Whether the producer and the client that looks things up are the same to Kafka."""
+    producer, admin = (
+        {key: value for key, value in made.items() if key.startswith(_SECURED)}
+        for made in (producer_config(settings), admin_config(settings))
+    )
+    return producer == admin
+
+
 def default_offset_reset(settings: s.Settings) -> str:
     """Where a consumer starts that does not say it."""
     return str(consumer_config(settings)["auto.offset.reset"])
@@ -139,7 +150,11 @@ def block_seconds(settings: s.Settings) -> float:
 
 def translation_warnings(settings: s.Settings) -> list[str]:
     """What could not be translated, each once; for the log of the start."""
-    found: dict[str, None] = {}
+    found: dict[str, None] = {
+        f"{key} is not for the client that looks topics up: set client.{key}": None
+        for key in settings.passed_through
+        if key.startswith(_SECURITY)
+    }
     for kind in KINDS:
         translated = _translated(settings, kind)
         found |= dict.fromkeys(translated.warnings)

@@ -303,6 +303,7 @@ class Membership:
         self.owned.update(TopicPartition(p.topic, p.partition) for p in partitions)
         self.assigned = True
         self._denials.joined()
+        self._trouble.over()
         # What was kept stays paused, what is new is not.
         self._all_paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))

@@ -69,7 +69,7 @@ class ClusterMetadata:
     """Looks things up in the cluster; every call is bounded by its deadline and `timeout_seconds`.
 
     All methods raise `TopicNotFound`, `TopicForbidden`, or 50002/50003 when Kafka does not answer,
-    `AuthenticationFailed` when it refuses the proxy (or the proxy it).
+    `AuthenticationFailed` when it refuses the proxy (or the proxy it). An answer ends `trouble`.
     """
 
     def __init__(
@@ -79,20 +79,16 @@ class ClusterMetadata:
         max_age_seconds: float,
         make: Callable[[dict[str, Any]], AdminClient] = AdminClient,
         clock: Clock = time.monotonic,
+        trouble: BrokerTrouble | None = None,
     ) -> None:
         self._make, self._config = make, config
-        self._trouble = BrokerTrouble("admin")
+        self._trouble = trouble or BrokerTrouble("admin", lasting=True)
         heard = {"error_cb": self._trouble.take, "logger": LIBRDKAFKA_LOG}
         self._admin = make({**config, "allow.auto.create.topics": False, **heard})
         self._creator: AdminClient | None = None
         self._creator_lock = threading.Lock()
         self._timeout, self._max_age, self._clock = timeout_seconds, max_age_seconds, clock
         self._counts: dict[str, tuple[int, float]] = {}
-
-    @property
-    def refusal(self) -> KafkaError | None:
-        """Why Kafka and the proxy do not accept each other, until Kafka has answered again."""
-        return self._trouble.refusal
 
     def serve(self) -> None:
         """Take what the client has to say of its connections; to be called once a second."""
@@ -282,7 +278,8 @@ class ClusterMetadata:
         return rest_error(error_of(failure), about, self._trouble.last)
 
     def _bound(self, deadline: Deadline) -> float:
-        longest = min(self._timeout, REFUSED_SECONDS) if self.refusal else self._timeout
+        refused = self._trouble.refusal is not None
+        longest = min(self._timeout, REFUSED_SECONDS) if refused else self._timeout
         # librdkafka takes 0 for "at once": leave it a moment to find out that nothing is cached.
         return max(0.01, deadline.sooner(longest).left())
 

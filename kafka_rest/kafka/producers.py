@@ -113,8 +113,9 @@ class SharedProducer:
         self,
         config: Mapping[str, Any],
         make: Callable[[dict[str, Any]], Producer] = Producer,
+        trouble: BrokerTrouble | None = None,
     ) -> None:
-        self._troubles = BrokerTrouble("producer")
+        self._troubles = trouble or BrokerTrouble("producer")
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.
         self._producer = make(

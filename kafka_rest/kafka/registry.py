@@ -25,6 +25,7 @@ from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
 from kafka_rest.kafka.schema_access import registry_client
 from kafka_rest.kafka.simple import SimpleConsumers
+from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.kafka.waiting import WaitingReads
 from kafka_rest.pinning import mint_instance
 from kafka_rest.records import Deadline
@@ -93,6 +94,7 @@ class ClientRegistry:
             "value": STRATEGIES[settings[s.SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY]],
         }
         self.has_registry = bool(settings[s.SCHEMA_REGISTRY_URL])
+        self._trouble = BrokerTrouble("producer and look-ups", lasting=True)
         if config.wants_debug(settings):
             LIBRDKAFKA_LOG.setLevel(logging.DEBUG)
         self._pid = os.getpid()
@@ -105,11 +107,16 @@ class ClientRegistry:
     def _metadata(self) -> ClusterMetadata:
         max_age = self.settings[s.METADATA_MAX_AGE_MS] / 1000
         return ClusterMetadata(
-            config.admin_config(self.settings), self.limits.metadata_seconds, max_age
+            config.admin_config(self.settings),
+            self.limits.metadata_seconds,
+            max_age,
+            trouble=self._trouble,
         )
 
     def _producer(self) -> SharedProducer:
-        return SharedProducer(config.producer_config(self.settings))
+        # One with credentials of its own has troubles of its own.
+        shared = self._trouble if config.same_security(self.settings) else None
+        return SharedProducer(config.producer_config(self.settings), trouble=shared)
 
     def _schemas(self) -> SchemaResolver:
         return SchemaResolver(
@@ -166,8 +173,9 @@ class ClientRegistry:
         where nothing is known yet. Waits for nothing, asks nobody.
 
         Known within about a second: librdkafka tries to be connected whether or not it is used.
+        Over when a look-up has been answered, or ten seconds after it was last refused.
         """
-        refused = self.metadata.refusal or self.producer.refusal
+        refused = self._trouble.refusal or self.producer.refusal
         return None if refused is None else sentence(refused)
 
     def open(self) -> None:

@@ -14,16 +14,20 @@ from kafka_rest.records import Clock
 log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 60.0
-# While it goes on, librdkafka tells it again: with every connection, about once a second, or every
-# ten seconds where it gets no token.
-REFUSAL_SECONDS = 30.0
+_NO_TOKEN = "OAUTHBEARER token"
+# While it goes on, librdkafka tells it again with every connection, about once a second.
+REFUSAL_SECONDS = 10.0
 
 
 class BrokerTrouble:
-    """What `error_cb` of one client has brought. Thread-safe; `client` is its name in the log."""
+    """What `error_cb` of a client has brought. Thread-safe; `client` is its name in the log.
 
-    def __init__(self, client: str, clock: Clock = time.monotonic) -> None:
-        self._client, self._clock = client, clock
+    `lasting`: for one who is told when it is `over`. Only so is a missing token known for as long
+    as it is missing: librdkafka tries again every ten seconds and tells it once.
+    """
+
+    def __init__(self, client: str, clock: Clock = time.monotonic, lasting: bool = False) -> None:
+        self._client, self._clock, self._lasting = client, clock, lasting
         self._told: tuple[KafkaError, float] | None = None
 
     def take(self, error: KafkaError) -> None:
@@ -50,11 +54,14 @@ class BrokerTrouble:
     @property
     def refusal(self) -> KafkaError | None:
         """The last trouble, where it is that Kafka and the proxy do not accept each other: wrong
-        credentials, or a certificate that is not trusted. None half a minute after the last one.
+        credentials, or a certificate that is not trusted. None ten seconds after the last one.
         """
         last = self._since(REFUSAL_SECONDS)
         return last if last is not None and is_refusal(last) else None
 
     def _since(self, seconds: float) -> KafkaError | None:
         told = self._told
-        return told[0] if told and self._clock() - told[1] < seconds else None
+        if told is None:
+            return None
+        lasts = self._lasting and _NO_TOKEN in told[0].str()
+        return told[0] if lasts or self._clock() - told[1] < seconds else None

@@ -1,5 +1,6 @@
 """Recorded exchanges about rights, on a Kafka that looks at them. Steps of API v3 make the rules;
-its other steps are left out.
+its other steps are left out. What the reference does with a missing topic is row 9 of
+docs/compatibility.md.
 """
 
 from collections.abc import Iterator

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
+from kafka_rest import errors
+from kafka_rest import settings as s
+from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.records import Deadline
 from tests.secure_kafka import SecureKafka
 from tests.stack import Proxy, Reply, Stack, wait_for
 from tests.tokens import CLIENT, SECRET, token_endpoint
@@ -18,6 +22,8 @@ MODULE = "org.apache.kafka.common.security"
 @contextmanager
 def proxy_of(secure: SecureKafka, settings: dict[str, str]) -> Iterator[Proxy]:
     """A proxy with these settings and one worker."""
+    # How long the first look-up of a proxy waits that does not know yet that it is refused.
+    settings = {"metadata.timeout.ms": "2000", **settings}
     with Proxy(Stack(secure.sasl_ssl, ""), settings, workers=1) as running:
         yield running
 
@@ -158,6 +164,29 @@ def test_refused_token_is_named(secure: SecureKafka) -> None:
         with_user = endpoint.replace("//", f"//me:{WRONG}@")
         with proxy_of(secure, tokens(secure, with_user, WRONG)) as proxy:
             refused_everywhere(proxy, topic, "invalid_client")
+
+
+def test_refusal_is_known_without_asking_and_over_when_kafka_answers(secure: SecureKafka) -> None:
+    given = secure.settings(secure.user("carol") | {"sasl.password": "carol-secret"})
+    clients = ClientRegistry(s.load(overrides=[f"{key}={value}" for key, value in given.items()]))
+    try:
+        assert clients.refusal() is None
+        clients.open()
+        reason = wait_for(clients.refusal)
+        assert "invalid credentials" in reason
+        assert "carol-secret" not in reason
+        secure.make_user("carol")
+        wait_for(lambda: looked_up(clients) and clients.refusal() is None)
+    finally:
+        clients.close(Deadline(5))
+
+
+def looked_up(clients: ClientRegistry) -> bool:
+    """Whether Kafka tells of its topics."""
+    try:
+        return clients.metadata.topics(Deadline(1)) is not None
+    except errors.RestError:
+        return False
 
 
 @pytest.fixture(scope="module")

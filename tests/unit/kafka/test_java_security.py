@@ -165,6 +165,24 @@ def test_without_secured_connections_it_is_a_warning() -> None:
     assert len(config.translation_warnings(settings)) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        (["client.sasl.password=x", "producer.linger.ms=3"], True),
+        (["client.sasl.password=x", "producer.sasl.password=y"], False),
+        (["admin.ssl.ca.location=/ca.pem"], False),
+    ],
+)
+def test_clients_may_be_others_to_kafka(given: list[str], same: bool) -> None:
+    assert config.same_security(s.load(overrides=given)) == same
+
+
+@pytest.mark.parametrize("given", ["security.protocol=SASL_SSL", "sasl.mechanism=PLAIN"])
+def test_setting_without_a_prefix_is_not_for_all_clients(given: str) -> None:
+    (warning,) = config.translation_warnings(s.load(overrides=[given]))
+    assert f"set client.{given.partition('=')[0]}" in warning
+
+
 @pytest.mark.parametrize("given", ["ssl.protocol=TLSv1.2", "sasl.login.refresh.window.factor=1"])
 def test_what_the_library_decides_is_named(given: str) -> None:
     settings = s.load(overrides=["client.security.protocol=SASL_SSL", f"client.{given}"])

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kafka_rest import errors
 from kafka_rest.kafka.metadata import REFUSED_SECONDS, ClusterMetadata, legal_topic
+from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.records import Deadline
 from tests.unit.fakes import FakeClock
 
@@ -141,12 +142,13 @@ def test_known_topic_stays_known_while_kafka_is_away(bench: Bench) -> None:
 
 def test_wrong_credentials_are_told_as_such_and_soon_until_kafka_answers(bench: Bench) -> None:
     wrong = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
-    metadata = ClusterMetadata({}, 9.0, 2.0, bench.make, bench.clock)
+    trouble = BrokerTrouble("test", lasting=True)
+    metadata = ClusterMetadata({}, 9.0, 2.0, bench.make, bench.clock, trouble)
     bench.cluster.down = True
     bench.admins[-1].told.append(wrong)
     with pytest.raises(errors.AuthenticationFailed, match="wrong password"):
         metadata.topics(Deadline(20))
-    assert metadata.refusal is wrong
+    assert trouble.refusal is wrong
     with pytest.raises(errors.AuthenticationFailed):
         metadata.topics(Deadline(20))
     asked = [admin.timeouts for admin in bench.admins][-1]
@@ -154,7 +156,7 @@ def test_wrong_credentials_are_told_as_such_and_soon_until_kafka_answers(bench: 
     assert asked[1] <= REFUSED_SECONDS
     bench.cluster.down = False
     metadata.topics(Deadline(20))
-    assert metadata.refusal is None
+    assert trouble.refusal is None
 
 
 def test_asking_creates_nothing(bench: Bench) -> None:

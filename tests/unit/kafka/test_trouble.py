@@ -31,12 +31,25 @@ def test_refusal_ends_when_it_is_not_told_again() -> None:
     clock = FakeClock()
     trouble = BrokerTrouble("producer", clock)
     trouble.take(WRONG)
-    clock.advance(29)
+    clock.advance(9)
     assert trouble.refusal is WRONG
     clock.advance(2)
     assert (trouble.last, trouble.refusal) == (WRONG, None)
     clock.advance(60)
     assert trouble.last is None
+
+
+def test_missing_token_is_told_once_and_lasts_until_it_is_over() -> None:
+    clock = FakeClock()
+    text = "Failed to acquire SASL OAUTHBEARER token: invalid_client"
+    missing = KafkaError(KafkaError._AUTHENTICATION, text)
+    lasting, passing = (BrokerTrouble("x", clock, lasting) for lasting in (True, False))
+    for trouble in (lasting, passing):
+        trouble.take(missing)
+    clock.advance(1000)
+    assert (lasting.refusal, passing.refusal) == (missing, None)
+    lasting.over()
+    assert lasting.refusal is None
 
 
 @pytest.mark.parametrize(
