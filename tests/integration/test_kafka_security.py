@@ -98,6 +98,8 @@ def tokens(secure: SecureKafka, endpoint: str, secret: str) -> dict[str, str]:
     """Settings for tokens of an endpoint, as a Java client has them."""
     handler = f"{MODULE}.oauthbearer.secured.OAuthBearerLoginCallbackHandler"
     line = f'{MODULE}.oauthbearer.OAuthBearerLoginModule required clientId="{CLIENT}"'
+    if endpoint.startswith("https"):
+        line += f' ssl.truststore.location="{secure.folder / "ca.pem"}"'
     return java(
         secure,
         sasl_mechanism="OAUTHBEARER",
@@ -107,10 +109,12 @@ def tokens(secure: SecureKafka, endpoint: str, secret: str) -> dict[str, str]:
     )
 
 
-def test_everything_works_with_tokens(secure: SecureKafka) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_everything_works_with_tokens(secure: SecureKafka, scheme: str) -> None:
     topic = secure.stack().create_topic()
+    certificate = secure.folder / "server.pem" if scheme == "https" else None
     with (
-        token_endpoint() as endpoint,
+        token_endpoint(certificate) as endpoint,
         proxy_of(secure, tokens(secure, endpoint, SECRET)) as proxy,
     ):
         works(proxy, topic)
