@@ -152,6 +152,11 @@ def refused_report(kind: type[RestError], cause: str) -> DeliveryReport:
     return DeliveryReport(None, None, kind.error_code, f"{kind.message} {cause}")
 
 
+def is_lasting(error: KafkaError) -> bool:
+    """Whether a client's error stays for as long as nobody does something about it."""
+    return error.fatal() or is_refusal(error)
+
+
 def partition_count(topic: str, count: int) -> str:
     """Why a partition is not there."""
     return f"Topic {topic} has {count} partitions."

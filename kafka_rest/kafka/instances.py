@@ -15,6 +15,7 @@ from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
+from kafka_rest.pulse import Pulse
 from kafka_rest.records import Clock, Deadline
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class ConsumerInstances:
         self._born = time.time()
         self._closed = threading.Event()
         self._keeper = threading.Thread(target=self._tend, name="housekeeping", daemon=True)
+        self.pulse = Pulse(self._keeper)
         self._keeper.start()
 
     def __len__(self) -> int:
@@ -231,6 +233,7 @@ class ConsumerInstances:
 
     def _tend(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
+            self.pulse.beat()
             self.tick()
             self.match()
             self.expire()

@@ -26,6 +26,7 @@ from kafka_rest.kafka.failures import (
 )
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.trouble import BrokerTrouble
+from kafka_rest.pulse import Pulse
 from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class SharedProducer:
         self._closing = threading.Event()
         self._waiting: deque[Iterator[None]] = deque()
         self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
+        self.pulse = Pulse(self._poller)
         self._poller.start()
 
     def send(
@@ -188,7 +190,7 @@ class SharedProducer:
 
     @property
     def trouble(self) -> KafkaError | None:
-        """The last broker trouble of the past minute, if any."""
+        """What has ended the producer, else the last broker trouble of the past minute, if any."""
         return self._troubles.last
 
     @property
@@ -208,6 +210,7 @@ class SharedProducer:
 
     def _poll(self) -> None:
         while not self._closing.is_set():
+            self.pulse.beat()
             try:
                 self._producer.poll(QUEUE_WAIT_SECONDS if self._waiting else POLL_SECONDS)
                 if self._waiting and next(self._waiting[0], _ALL) is _ALL:

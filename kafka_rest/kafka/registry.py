@@ -23,11 +23,13 @@ from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
+from kafka_rest.kafka.readiness import Readiness
 from kafka_rest.kafka.schema_access import registry_client
 from kafka_rest.kafka.simple import SimpleConsumers
 from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.kafka.waiting import WaitingReads
 from kafka_rest.pinning import mint_instance
+from kafka_rest.pulse import Pulse
 from kafka_rest.records import Deadline
 from kafka_rest.schemas.resolve import SchemaResolver
 from kafka_rest.schemas.subjects import STRATEGIES
@@ -155,6 +157,21 @@ class ClientRegistry:
     simple_consumers = _Lazy(_simple_consumers)
     reads = _Lazy(_reads)
     instances = _Lazy(_instances)
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        """Those of the threads without which no request can be served; makes the clients."""
+        return [self.producer.pulse, self.instances.pulse, self.reads.pulse]
+
+    def readiness(self) -> Readiness:
+        """What is to find out whether Kafka can be used; the caller turns it."""
+        servers = self.settings[s.BOOTSTRAP_SERVERS]
+        return Readiness(
+            self.metadata.brokers,
+            lambda: self.producer.trouble,
+            servers,
+            self.settings[s.READY_METADATA_INTERVAL_MS] / 1000,
+        )
 
     def mint_instance(self, group: str) -> str:
         """A name for an unnamed instance, of which this worker is the owner."""

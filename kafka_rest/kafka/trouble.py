@@ -4,6 +4,7 @@ Not for errors of topics, groups and records: those come with their own answers.
 """
 
 import logging
+import math
 import time
 
 from confluent_kafka import KafkaError
@@ -32,9 +33,13 @@ class BrokerTrouble:
 
     def take(self, error: KafkaError) -> None:
         """Note an error; to be a client's `error_cb`."""
-        if error.code() not in BROKER_TROUBLE:
-            return
         last = self.last
+        if error.fatal():
+            # Nothing mends a client that has failed for good.
+            self._told = (error, math.inf)
+            return
+        if error.code() not in BROKER_TROUBLE or (last is not None and last.fatal()):
+            return
         if error.code() == KafkaError._ALL_BROKERS_DOWN and last is not None:
             # It follows the error that says why.
             return
@@ -48,7 +53,7 @@ class BrokerTrouble:
 
     @property
     def last(self) -> KafkaError | None:
-        """The last trouble of the past minute."""
+        """What has ended the client, else the last trouble of the past minute."""
         return self._since(TROUBLE_SECONDS)
 
     @property

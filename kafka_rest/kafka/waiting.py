@@ -19,12 +19,13 @@ from confluent_kafka import Consumer
 
 from kafka_rest.errors import TooManyRequests
 from kafka_rest.kafka.wakeups import Wakeups
+from kafka_rest.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
 PACE_SECONDS = 0.1
 """How often reads are tried again where librdkafka does not tell when to."""
-LONGEST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 5.0
 PLAIN_THREADS, SCHEMA_THREADS = 2, 4
 
 _NOBODY = 0
@@ -72,6 +73,7 @@ class WaitingReads:
             for kind, number in numbers.items()
             for name in (f"{'schema' if kind else 'plain'}-read-{n}" for n in range(number))
         ]
+        self.pulse = Pulse(self._threads[0])
         for thread in self._threads:
             thread.start()
 
@@ -153,6 +155,7 @@ class WaitingReads:
         poll = select.poll()
         poll.register(self._wakeups.descriptor, select.POLLIN)
         while not self._closed:
+            self.pulse.beat()
             poll.poll(self._pause_seconds() * 1000)
             for number in self._wakeups.told():
                 instance = self._attached.get(number)

@@ -28,6 +28,7 @@ from gunicorn.http.wsgi import HEADER_VALUE_RE, SERVER
 from gunicorn.util import http_date
 
 from kafka_rest.api.parking import Headers, Parked
+from kafka_rest.pulse import Pulse
 from kafka_rest.server.framing import REQUEST_SECONDS, STALL_SECONDS
 from kafka_rest.server.handover import HEAD_BYTES
 from kafka_rest.server.seats import Key, Known, Seat, Ticket
@@ -78,6 +79,7 @@ class Lane:
         self._date = http_date().encode()
         self._stop_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+        self.pulse = Pulse(self._thread)
 
     def start(self) -> None:
         """Start the thread."""
@@ -309,6 +311,7 @@ class Lane:
             now = time.monotonic()
             if now - swept > SWEEP_SECONDS:
                 swept = now
+                self.pulse.beat()
                 self._sweep(now)
 
     def _ready(self, seat: Seat) -> None:

@@ -234,6 +234,13 @@ SERVER_RUN_DIR = _ours(
 SERVER_ACCESS_LOG = _ours(
     "server.access.log", t.boolean, "false", "Log a line for each request, see request.logger.name."
 )
+READY_METADATA_INTERVAL_MS = _ours(
+    "ready.metadata.interval.ms",
+    t.integer(100),
+    "5000",
+    "How often each worker asks Kafka whether it is there; after three times as long without an "
+    "answer, /ready is 503.",
+)
 SERVER_KEEPALIVE_MS = _ours(
     "server.keepalive.ms",
     t.integer(0),

@@ -12,6 +12,7 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(("records", "errors", "settings", "pinning"), 0),
     # Still the ground floor, but it raises errors.
     "media": 0.5,
+    "pulse": 0.5,
     **dict.fromkeys(("formats", "schemas"), 1),
     "kafka": 2,
     "core": 3,

@@ -177,6 +177,25 @@ def test_vague_time_out_names_the_trouble_behind_it(bench: Bench) -> None:
     assert "wrong password" in str(bench.send(values(1))[0].error)
 
 
+def test_that_all_brokers_are_down_does_not_hide_why(bench: Bench) -> None:
+    told = bench.client.config["error_cb"]
+    down = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+    told(down)
+    assert bench.producer.trouble is down
+    refused = KafkaError(KafkaError._TRANSPORT, "Connection refused")
+    told(refused)
+    told(down)
+    assert bench.producer.trouble is refused
+
+
+def test_producer_that_has_failed_for_good_stays_so(bench: Bench) -> None:
+    told = bench.client.config["error_cb"]
+    fenced = KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True)
+    told(fenced)
+    told(KafkaError(KafkaError._TRANSPORT, "Connection refused"))
+    assert bench.producer.trouble is fenced
+
+
 def test_producer_never_creates_topics(bench: Bench) -> None:
     assert bench.client.config["allow.auto.create.topics"] is False
 
