@@ -167,9 +167,10 @@ def _fail(text: str) -> NoReturn:
 
 def _busy(settings: s.Settings) -> str:
     """A sentence on the first listener that cannot be had, "" if all can."""
-    if systemd.hands_over_sockets():
-        return systemd.wrong_sockets({listener.port for listener in s.listeners(settings)})
-    for listener in s.listeners(settings):
+    own = [] if systemd.hands_over_sockets() else s.listeners(settings)
+    if not own and (wrong := systemd.wrong_sockets({one.port for one in s.listeners(settings)})):
+        return wrong
+    for listener in (*own, *settings[s.MANAGEMENT_LISTENERS]):
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

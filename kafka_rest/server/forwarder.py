@@ -121,7 +121,7 @@ class Forwarder:
                 return self._inner(environ, start_response)
         except errors.RestError as error:
             environ[ERROR_CODE] = error.error_code
-            return _passed_on(refusal(error), start_response)
+            return render_error(error, start_response)
 
     def _believe(self, environ: "WSGIEnvironment") -> tuple[bool, bool]:
         """Whether another worker relays a request, or another proxy; then it says whose it is.
@@ -238,6 +238,11 @@ def _is_read(environ: "WSGIEnvironment", path: str) -> bool:
 
 def _decoded(segment: str) -> str:
     return unquote_to_bytes(segment.encode("latin-1")).decode("utf-8", "surrogateescape")
+
+
+def render_error(error: errors.RestError, start_response: "StartResponse") -> list[bytes]:
+    """Answer with an error in front of the application."""
+    return _passed_on(refusal(error), start_response)
 
 
 def _passed_on(answer: RelayedAnswer, start_response: "StartResponse") -> list[bytes]:

@@ -29,6 +29,8 @@ from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.handover import Arrivals
+from kafka_rest.server.health import Board, Health
+from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
 from kafka_rest.server.systemd import Notifier
@@ -45,6 +47,8 @@ HEARTBEAT_SECONDS = 60
 REQUEST_LINE_BYTES = 8190
 CONNECTIONS_MAX = 10_000
 DESCRIPTORS_MAX = 65_536
+BACKLOG = 128
+"""Probes that may wait to be accepted."""
 PID_FILE = "kafka-rest.pid"
 
 
@@ -72,6 +76,9 @@ class Server:
         self._slot = 0
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
+        self._health: Health | None = None
+        self._management: list[socket.socket] = []
+        self.board = Board(multiprocessing.RawArray("d", self.slots))
         access_log = AccessLog(settings)
         self._answered = all_of([access_log.write] if access_log.on else [])
 
@@ -147,7 +154,7 @@ class Server:
             self.settings[s.CONSUMER_LONG_POLLS_MAX],
             clients.draining,
         )
-        return Forwarder(
+        forwarder = Forwarder(
             app,
             place,
             owners,
@@ -155,6 +162,14 @@ class Server:
             s.thread_polls_max(self.settings),
             leaves_waits(self.settings),
         )
+        ports = [listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]]
+        return Management(forwarder, self._pages(clients), ports)
+
+    def _pages(self, clients: ClientRegistry) -> Pages:
+        """What the worker that asks answers to probes and monitoring."""
+        health = self._health or Health(self._slot, self.board, clients.draining.is_set)
+        self._health = health
+        return {"/health": health.health, "/ready": health.ready}
 
     # -- in the master
     # ---------------------------------------------------------------------------------
@@ -168,6 +183,7 @@ class Server:
 
         The last step before the first fork: from here on workers share what was imported.
         """
+        self._management = [_listener(where) for where in self.settings[s.MANAGEMENT_LISTENERS]]
         for warning in (*s.warnings(self.settings), *translation_warnings(self.settings)):
             log.warning("%s", warning)
         self._systemd.attach(server, self._graceful)
@@ -203,7 +219,8 @@ class Server:
         keep_tidy()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
-        worker.answered = self._answered
+        worker.answered, worker.is_urgent = self._answered, is_urgent
+        worker.sockets = [*worker.sockets, *self._management]
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
@@ -226,11 +243,14 @@ class Server:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         self._drain_at_term(worker)
+        self._watch(worker, self._clients)
         self._tell_when_all_are_ready()
         self._systemd.worker_is_ready(worker.slot)
 
     def worker_exit(self, server: Any, worker: Any) -> None:
         """Leave the groups and deliver what is queued, in what is left of the time for a stop."""
+        if self._health is not None:
+            self._health.close()
         if self._clients is not None and os.getpid() == worker.pid:
             self._clients.close(self._deadline or Deadline(self._graceful))
             if worker.booted:
@@ -249,6 +269,15 @@ class Server:
     @property
     def _graceful(self) -> float:
         return self.settings[s.SHUTDOWN_GRACEFUL_MS] / 1000
+
+    def _watch(self, worker: Any, clients: ClientRegistry) -> None:
+        """Begin to look at the worker's threads and at Kafka."""
+        self._pages(clients)
+        assert self._health is not None
+        # gunicorn's own worker has no lane.
+        lanes = [worker.lane.pulse] if hasattr(worker, "lane") else []
+        self._health.watch([*lanes, *clients.pulses], clients.readiness())
+        self._health.start()
 
     def _drain_at_term(self, worker: Any) -> None:
         """End reads as soon as the worker is told to stop: gunicorn would wait for them."""
@@ -325,6 +354,21 @@ def _pinned_listener(settings: s.Settings, slot: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((first.host, s.pinned_port(settings, slot)))
     listener.listen(settings[s.SERVER_BACKLOG])
+    return listener
+
+
+def _listener(where: s.Listener) -> socket.socket:
+    """A port that all workers share. Raises: RuntimeError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((where.host, where.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        text = f"Cannot listen on {where.host}:{where.port}: {error.strerror}."
+        raise RuntimeError(text) from error
+    listener.setblocking(False)
     return listener
 
 

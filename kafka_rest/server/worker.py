@@ -1,10 +1,11 @@
 """gunicorn worker: its threaded one whose idle connections wait in the lane, and that lets no
 client hold a thread for long.
 
-Two pools of threads: connections on the private Unix socket (requests that another worker relays)
-have threads of their own, so that two busy workers never wait for each other. Relies on names of
+Three pools of threads: connections on the private Unix socket (requests that another worker relays)
+have threads of their own, so that two busy workers never wait for each other; so have urgent
+requests, which are answered while all others wait. Relies on names of
 gunicorn that a test pins; `gthread` itself works in its place, without the speed, the limits and
-the second pool.
+the other pools.
 """
 
 import logging
@@ -40,6 +41,8 @@ LINGER_MS = 20
 """How long a thread waits for its connection's next request."""
 SPARE_SHARE = 0.25
 """The share of the threads that never waits so."""
+URGENT_THREADS = 3
+"""Threads for requests that are answered at once, whatever the others wait for."""
 CLOSE_SECONDS = 0.25
 """How long a closing connection may take to read what it was sent."""
 
@@ -109,10 +112,12 @@ class Pool:
 class Worker(ThreadWorker):
     """The worker class of this server.
 
-    `answered` is told of each answer that the lane sends; None for no one.
+    `answered` is told of each answer that the lane sends; None for no one. `is_urgent` tells a
+    request by its head that only takes a thread for a moment, and must get one.
     """
 
     answered: Watcher | None = None
+    is_urgent: Callable[[bytes], bool] = staticmethod(lambda _head: False)
     wsgi: Any
 
     def init_process(self) -> None:
@@ -122,6 +127,7 @@ class Worker(ThreadWorker):
             False: Pool("handler", self.cfg.threads, self.serve),
             True: Pool("relay-handler", relayed, self.serve),
         }
+        self.urgent = Pool("urgent-handler", URGENT_THREADS, self.serve)
         # A look at cfg.name runs Config.__getattr__, some forty times a request: plain attributes.
         self.cfg.__dict__.update({name: row.get() for name, row in self.cfg.settings.items()})
         # Others take gunicorn's way: their bytes on the socket are not their requests.
@@ -167,7 +173,7 @@ class Worker(ThreadWorker):
             super().run()
         finally:
             self.lane.close()
-            for pool in self.pools.values():
+            for pool in (*self.pools.values(), self.urgent):
                 pool.close()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -205,6 +211,8 @@ class Worker(ThreadWorker):
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""
+        if self.plain and self.is_urgent(conn.seat.head):
+            return self.urgent
         return self.pools[conn.sock.family == socket.AF_UNIX]
 
     def serve(self, conn: Any) -> None:
@@ -240,6 +248,8 @@ class Worker(ThreadWorker):
     def _handle_plain(self, conn: Any) -> Any:
         seat: Seat = conn.seat
         keep = not seat.ended
+        # Its thread serves this request alone: who knows what the connection brings next.
+        urgent = self.is_urgent(seat.head)
         while keep:
             started = time.monotonic()
             conn.ticket = None
@@ -253,7 +263,7 @@ class Worker(ThreadWorker):
             if keep and ticket and ticket.parked:
                 self.lane.park(seat, ticket.parked, ticket.environ, started)
                 return _IN_LANE
-            if not keep or not self.alive or not self.next_request(conn):
+            if not keep or urgent or not self.alive or not self.next_request(conn):
                 break
             if not conn.parser.unreader.buf.getvalue() and self.lane.take(seat):
                 return _IN_LANE

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kafka_rest.settings import table as t
-from kafka_rest.settings.derived import pinned_port
+from kafka_rest.settings.derived import listeners, pinned_port
 
 if TYPE_CHECKING:
     from kafka_rest.settings.load import Settings
@@ -42,4 +42,17 @@ def _cluster_is_whole(settings: "Settings") -> Iterator[tuple[str, str]]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_pinned_ports_exist, _cluster_is_whole)
+def _management_ports_are_their_own(settings: "Settings") -> Iterator[tuple[str, str]]:
+    taken = {listener.port for listener in listeners(settings)}
+    if settings[t.CONSUMER_PINNING_LISTENERS]:
+        taken |= {pinned_port(settings, slot) for slot in range(settings[t.SERVER_WORKERS])}
+    for listener in settings[t.MANAGEMENT_LISTENERS]:
+        if listener.port in taken:
+            yield t.MANAGEMENT_LISTENERS.name, f"another port than {listener.port}, which is taken"
+
+
+CHECKS: tuple[Check, ...] = (
+    _pinned_ports_exist,
+    _cluster_is_whole,
+    _management_ports_are_their_own,
+)

@@ -234,6 +234,14 @@ SERVER_RUN_DIR = _ours(
 SERVER_ACCESS_LOG = _ours(
     "server.access.log", t.boolean, "false", "Log a line for each request, see request.logger.name."
 )
+MANAGEMENT_LISTENERS = _ours(
+    "management.listeners",
+    t.listeners,
+    "",
+    "Where /health, /ready and /metrics answer, http://HOST:PORT, and then nowhere else; empty: at "
+    "the listeners of all requests.",
+    importance="medium",
+)
 READY_METADATA_INTERVAL_MS = _ours(
     "ready.metadata.interval.ms",
     t.integer(100),

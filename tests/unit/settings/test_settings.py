@@ -247,3 +247,18 @@ def test_row_is_documented(row: Any) -> None:
 def test_reads_that_hold_threads_leave_a_quarter_of_them_free() -> None:
     assert s.thread_polls_max(s.load(overrides=["server.threads=16"])) == 12
     assert s.thread_polls_max(s.load(overrides=["server.threads=2"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "taken"),
+    [
+        (["port=9000"], "9000"),
+        (["listeners=http://h:1,http://h:9000"], "9000"),
+        (["port=8998", "consumer.pinning.listeners=true"], "9000"),
+    ],
+)
+def test_management_port_is_no_other_ones(overrides: list[str], taken: str) -> None:
+    own = "management.listeners=http://127.0.0.1:9000"
+    assert len(s.load(overrides=[own])[s.MANAGEMENT_LISTENERS]) == 1
+    with pytest.raises(s.SettingsError, match=f"another port than {taken}"):
+        s.load(overrides=[own, *overrides])

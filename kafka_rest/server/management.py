@@ -1,0 +1,78 @@
+"""The pages for probes and monitoring, before all that other requests go through; WSGI middleware.
+
+They are answered from what is known already and never wait. With ports of their own they answer
+there and nowhere else, and nothing else answers there.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+
+from kafka_rest import errors
+from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.server.forwarder import raw_path, render_error
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+PATHS = ("/health", "/ready", "/metrics")
+METHODS = ("GET", "HEAD")
+
+_URGENT = re.compile(rb"(?:GET|HEAD) (?:%b)[ ?]" % "|".join(PATHS).encode())
+_BODY = re.compile(rb"\n(?:Content-Length|Transfer-Encoding)[ \t]*:", re.IGNORECASE)
+
+
+class Page(NamedTuple):
+    """What a path answers: status, Content-Type and body."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+Pages = Mapping[str, Callable[[], Page]]
+
+
+class Management:
+    """The middleware. `pages`: what each path answers; `ports`: where, empty for everywhere."""
+
+    def __init__(self, inner: "WSGIApplication", pages: Pages, ports: Iterable[int] = ()) -> None:
+        self._inner, self._pages = inner, pages
+        self._ports = frozenset(str(port) for port in ports)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        here = environ.get("SERVER_PORT") in self._ports
+        page = self._pages.get(raw_path(environ)) if here or not self._ports else None
+        if page is None and not here:
+            return self._inner(environ, start_response)
+        environ[STARTED] = time.monotonic()
+        error: errors.RestError
+        if page is None:
+            error = errors.NotFound()
+        elif environ["REQUEST_METHOD"] not in METHODS:
+            error = errors.MethodNotAllowed(headers={"Allow": ",".join(METHODS)})
+        else:
+            return _answer(page(), environ, start_response)
+        environ[ERROR_CODE] = error.error_code
+        return render_error(error, start_response)
+
+
+def is_urgent(head: bytes) -> bool:
+    """Whether a request is for one of the pages and has no body: it needs a thread for a moment."""
+    return _URGENT.match(head) is not None and _BODY.search(head) is None
+
+
+def _answer(
+    page: Page, environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> Iterable[bytes]:
+    headers = [
+        ("Content-Type", page.media_type),
+        ("Content-Length", str(len(page.body))),
+        ("Cache-Control", "no-store"),
+    ]
+    start_response(f"{page.status} {HTTPStatus(page.status).phrase}", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
