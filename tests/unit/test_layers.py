@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "kafka_rest"
 
 LAYERS: dict[str, float] = {
-    **dict.fromkeys(("records", "errors", "settings", "pinning"), 0),
+    **dict.fromkeys(("records", "errors", "settings", "pinning", "metrics"), 0),
     # Still the ground floor, but it raises errors.
     "media": 0.5,
     "pulse": 0.5,
@@ -33,11 +33,12 @@ OWNERS: dict[str, set[str]] = {
     "jsonschema": {"formats"},
     "referencing": {"formats"},
     "fastavro": {"formats"},
-    "msgspec": {"formats", "api", "server"},
+    "msgspec": {"formats", "kafka", "api", "server"},
     "flask": {"api", "app", "devstack"},
     "werkzeug": {"api", "app", "devstack"},
     "marshmallow": {"api"},
     "gunicorn": {"server"},
+    "prometheus_client": {"server"},
     "click": {"server", "devstack"},
     "javaproperties": {"settings"},
 }
