@@ -57,6 +57,7 @@ soak: install ## Ten minutes of mixed load on a real Kafka, and whether anything
 docs: install ## Write the generated documents again
 	@$(BIN)/kafka-rest settings --markdown > docs/settings.md
 	@$(BIN)/kafka-rest settings --properties > config/kafka-rest.properties
+	@$(BIN)/python -m kafka_rest.metrics.document > docs/metrics.md
 
 clean: ## Remove what was made here: .venv, caches, downloads
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kafka_rest.api.parking import LANE, Again, Send
+from kafka_rest.api.watching import Watcher
 from kafka_rest.app import create_app
 from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
@@ -45,11 +46,17 @@ class Caught:
 class LanedConnection:
     """One client's connection, and the lane that has it; for one thread at a time."""
 
-    def __init__(self, clients: ClientRegistry, topic: str, format_name: str = "json") -> None:
+    def __init__(
+        self,
+        clients: ClientRegistry,
+        topic: str,
+        format_name: str = "json",
+        answered: Watcher | None = None,
+    ) -> None:
         self.clients, self.topic, self.format_name = clients, topic, format_name
         self._app = create_app(clients.settings, clients)
         worker = SimpleNamespace(
-            cfg=SimpleNamespace(keepalive=3600), alive=True, max_keepalived=100, answered=None
+            cfg=SimpleNamespace(keepalive=3600), alive=True, max_keepalived=100, answered=answered
         )
         self.lane = Lane(worker)
         self.client, server = socket.socketpair()

@@ -10,6 +10,8 @@ Absent where no endpoint was found, or none could be negotiated.
 """
 ERROR_CODE = "kafka_rest.error_code"
 """Where the error code of an answer stands in a request's environ, once it has been rendered."""
+RELAYED = "kafka_rest.relayed"
+"""Stands in the environ of a request that another worker has answered."""
 STARTED = "kafka_rest.started"
 """Where the moment at which a request was begun stands in its environ (monotonic, seconds)."""
 

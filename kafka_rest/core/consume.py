@@ -149,4 +149,4 @@ def _rendering(
     def find_schema(schema_id: int) -> Schema:
         return clients.schemas.by_id(schema_id, deadline)
 
-    return Rendering(FORMATS[format_name], find_schema, render)
+    return Rendering(FORMATS[format_name], find_schema, render, clients.consumed[format_name])

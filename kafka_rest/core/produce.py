@@ -6,7 +6,7 @@ shapes.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import repeat
+from itertools import chain, repeat
 from typing import NamedTuple, cast
 
 from kafka_rest import errors
@@ -134,7 +134,11 @@ def produce(
         return _refused(refused, len(records), told)
     _require_partition(request, count)
     target = Target(request.topic, request.partition, count)
-    return clients.producer.send(target, records, blocking, told)
+    batch = clients.producer.send(target, records, blocking, told)
+    record_count, byte_count = clients.produced[request.embedded_format.name]
+    record_count[0] += len(records)
+    byte_count[0] += sum(map(len, filter(None, chain(keys, values))))
+    return batch
 
 
 def _refused(error: errors.RestError, count: int, told: Done) -> DeliveryBatch:

@@ -6,10 +6,12 @@ A record that cannot be decoded is looked for one by one, and only when its batc
 
 from collections.abc import Callable
 from io import SEEK_CUR, BytesIO
+from itertools import chain
 
 from kafka_rest.errors import SchemaRegistryFailure, Undecodable, because
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat, FindSchema
 from kafka_rest.kafka.messages import ConsumedRecords
+from kafka_rest.metrics import Row
 
 NULL = b"null"
 
@@ -22,10 +24,19 @@ _FAILURES = (DecodeError, SchemaRegistryFailure)
 class Rendering:
     """A JSON array of records that grows in place: payload is held once, however long it gets."""
 
-    def __init__(self, embedded: EmbeddedFormat, find_schema: FindSchema, render: Render) -> None:
+    def __init__(
+        self,
+        embedded: EmbeddedFormat,
+        find_schema: FindSchema,
+        render: Render,
+        counters: tuple[Row, ...] | None = None,
+    ) -> None:
         self._embedded, self._find_schema, self._render = embedded, find_schema, render
         self._out = BytesIO()
         self._out.write(b"[")
+        # Of records and their bytes, for what an answer has brought in the end.
+        self._counters = counters
+        self._record_count = self._byte_count = 0
 
     @property
     def empty(self) -> bool:
@@ -44,10 +55,16 @@ class Rendering:
             if len(values) < len(records):
                 records = records.first(len(values))
         self._out.write(self._render(records, keys, values))
+        self._record_count += len(records)
+        self._byte_count += sum(map(len, filter(None, chain(records.keys, records.values))))
         return len(records)
 
     def text(self) -> bytes:
         """The whole array; to be called once, at the end."""
+        if self._counters is not None:
+            record_count, byte_count = self._counters
+            record_count[0] += self._record_count
+            byte_count[0] += self._byte_count
         if not self.empty:
             # The comma behind the last record.
             self._out.seek(-1, SEEK_CUR)

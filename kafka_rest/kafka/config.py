@@ -71,6 +71,8 @@ LEAST_MATCH_SECONDS = 1.0
 def producer_config(settings: s.Settings) -> dict[str, Any]:
     """The producer's configuration."""
     config = _PRODUCER_DEFAULTS | {"message.timeout.ms": settings[s.PRODUCE_TIMEOUT_MS]}
+    if settings[s.METRICS_ENABLE]:
+        config["statistics.interval.ms"] = settings[s.METRICS_STATISTICS_INTERVAL_MS]
     config |= _translated(settings, "producer").known
     # A record written after its request was answered as failed would be a lie: never longer than
     # it.

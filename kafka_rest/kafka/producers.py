@@ -8,7 +8,7 @@ room in librdkafka's queue, for callers that cannot wait.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -26,6 +26,8 @@ from kafka_rest.kafka.failures import (
 )
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG
 from kafka_rest.kafka.trouble import BrokerTrouble
+from kafka_rest.metrics import Cells
+from kafka_rest.metrics.table import RECORD_ERRORS
 from kafka_rest.pulse import Pulse
 from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 QUEUE_WAIT_SECONDS = 0.01
 ANY_PARTITION = -1
+STATISTICS_KEPT = 4
+"""How many of librdkafka's statistics wait to be looked at; the oldest go."""
 
 _NO_MORE: dict[str, Any] = {}
 _ALL = object()
@@ -64,15 +68,13 @@ class DeliveryBatch:
     report, the sender when the last record fails locally, or whoever expires it.
     """
 
-    __slots__ = ("_count", "_done", "_once", "_reports", "_size", "_trouble")
+    __slots__ = ("_count", "_done", "_failed", "_once", "_producer", "_reports", "_size")
 
-    def __init__(
-        self, size: int, done: Done, trouble: Callable[[], KafkaError | None] = lambda: None
-    ) -> None:
+    def __init__(self, size: int, done: Done, producer: "SharedProducer | None" = None) -> None:
         self._size = size
         self._reports: list[DeliveryReport | None] = [None] * size
         self._done = done
-        self._trouble = trouble
+        self._producer, self._failed = producer, False
         # Reports come from several threads; this is one C call, so each number is seen once.
         self._count = count(1).__next__
         self._once = threading.Lock()
@@ -84,18 +86,25 @@ class DeliveryBatch:
             place = (message.partition(), message.offset(), None, None)
             self._reports[index] = tuple.__new__(DeliveryReport, place)
         else:
-            self._reports[index] = failed_report(error, self._trouble())
+            self._failed = True
+            self._reports[index] = failed_report(error, self._trouble)
         if self._count() == self._size:
             self._finish()
 
+    @property
+    def _trouble(self) -> KafkaError | None:
+        return None if self._producer is None else self._producer.trouble
+
     def fail(self, index: int, report: DeliveryReport) -> None:
         """Take a record that was never handed over; runs on the thread that tried to."""
+        self._failed = True
         self._reports[index] = report
         if self._count() == self._size:
             self._finish()
 
     def expire(self) -> None:
         """Answer now; a record without a report is reported as of unknown fate."""
+        self._failed = True
         self._finish()
 
     def _finish(self) -> None:
@@ -104,7 +113,10 @@ class DeliveryBatch:
         done = self._done
         # Whoever waits for the reports usually holds the batch.
         del self._done
-        done([report or _UNKNOWN for report in self._reports])
+        reports = [report or _UNKNOWN for report in self._reports]
+        if self._failed and self._producer is not None:
+            self._producer.count_failures(reports)
+        done(reports)
 
 
 class SharedProducer:
@@ -115,8 +127,11 @@ class SharedProducer:
         config: Mapping[str, Any],
         make: Callable[[dict[str, Any]], Producer] = Producer,
         trouble: BrokerTrouble | None = None,
+        cells: Cells | None = None,
     ) -> None:
         self._troubles = trouble or BrokerTrouble("producer")
+        self._cells = cells or Cells()
+        self.statistics: deque[str] = deque(maxlen=STATISTICS_KEPT)
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.
         self._producer = make(
@@ -124,6 +139,8 @@ class SharedProducer:
                 **config,
                 "allow.auto.create.topics": False,
                 "error_cb": self._troubles.take,
+                # On the poller thread, which does no more than to leave them for others.
+                "stats_cb": self.statistics.append,
                 "logger": LIBRDKAFKA_LOG,
             }
         )
@@ -144,7 +161,7 @@ class SharedProducer:
         """
         if self._waiting and not deadline.may_block:
             raise WouldBlock
-        batch = DeliveryBatch(len(records), done, lambda: self.trouble)
+        batch = DeliveryBatch(len(records), done, self)
         steps = self._hand_over(batch, target, records, deadline)
         for _ in steps:
             if not deadline.may_block:
@@ -187,6 +204,17 @@ class SharedProducer:
                 except KafkaException as failure:
                     batch.fail(index, failed_report(error_of(failure), self.trouble))
                     break
+
+    @property
+    def queued(self) -> int:
+        """Records and reports in librdkafka's queues."""
+        return len(self._producer)
+
+    def count_failures(self, reports: list[DeliveryReport]) -> None:
+        """Count those of a request's reports that are failures."""
+        codes = Counter(report.error_code for report in reports if report.error_code is not None)
+        for code, times in codes.items():
+            self._cells.count(RECORD_ERRORS, str(code), by=times)
 
     @property
     def trouble(self) -> KafkaError | None:

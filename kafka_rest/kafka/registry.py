@@ -28,6 +28,13 @@ from kafka_rest.kafka.schema_access import registry_client
 from kafka_rest.kafka.simple import SimpleConsumers
 from kafka_rest.kafka.trouble import BrokerTrouble
 from kafka_rest.kafka.waiting import WaitingReads
+from kafka_rest.metrics import Cells, Rows
+from kafka_rest.metrics.table import (
+    CONSUMED_BYTES,
+    CONSUMED_RECORDS,
+    PRODUCED_BYTES,
+    PRODUCED_RECORDS,
+)
 from kafka_rest.pinning import mint_instance
 from kafka_rest.pulse import Pulse
 from kafka_rest.records import Deadline
@@ -77,8 +84,13 @@ class _Lazy(Generic[T]):
 class ClientRegistry:
     """The clients of one worker. Thread-safe; to be used in the process that made it."""
 
-    def __init__(self, settings: s.Settings, slot: int = 0, slots: int = 1) -> None:
+    def __init__(
+        self, settings: s.Settings, slot: int = 0, slots: int = 1, cells: Cells | None = None
+    ) -> None:
         self.settings, self.slot, self.slots = settings, slot, slots
+        self.cells = cells or Cells()
+        self.produced = Rows(self.cells, PRODUCED_RECORDS, PRODUCED_BYTES)
+        self.consumed = Rows(self.cells, CONSUMED_RECORDS, CONSUMED_BYTES)
         self.draining = threading.Event()
         self.limits = FlowLimits(
             produce_seconds=settings[s.PRODUCE_TIMEOUT_MS] / 1000,
@@ -118,11 +130,12 @@ class ClientRegistry:
     def _producer(self) -> SharedProducer:
         # One with credentials of its own has troubles of its own.
         shared = self._trouble if config.same_security(self.settings) else None
-        return SharedProducer(config.producer_config(self.settings), trouble=shared)
+        made = config.producer_config(self.settings)
+        return SharedProducer(made, trouble=shared, cells=self.cells)
 
     def _schemas(self) -> SchemaResolver:
         return SchemaResolver(
-            registry_client(self.settings), self.settings[s.SCHEMA_REGISTRY_CACHE_SIZE]
+            registry_client(self.settings, self.cells), self.settings[s.SCHEMA_REGISTRY_CACHE_SIZE]
         )
 
     def _simple_consumers(self) -> SimpleConsumers:
@@ -200,10 +213,14 @@ class ClientRegistry:
         for name in ("metadata", "producer", "instances"):
             getattr(self, name)
 
+    def made(self, name: str) -> Any:
+        """A client, if it has been made; None where it has not."""
+        return self.__dict__.get(name)
+
     def drain(self) -> None:
         """Tell reads to answer with what they have; callable from a signal handler."""
         self.draining.set()
-        reads: WaitingReads | None = self.__dict__.get("reads")
+        reads: WaitingReads | None = self.made("reads")
         if reads is not None:
             reads.drain()
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from kafka_rest import settings as s
 from kafka_rest.kafka import config
+from kafka_rest.metrics import Cells
 from kafka_rest.settings.stores import TO_PKCS12, store_type, unreadable_trust
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _CERTIFICATE = (s.SCHEMA_REGISTRY_CERTIFICATE_LOCATION, s.SCHEMA_REGISTRY_KEYSTO
 _PARTS = {"ca": _CA, "certificate": _CERTIFICATE}
 
 
-def registry_client(settings: s.Settings) -> "SchemaRegistryClient":
+def registry_client(settings: s.Settings, cells: Cells | None = None) -> "SchemaRegistryClient":
     """The client. The settings must have no `registry_mistakes`."""
     # Imported here: a server without schemas is spared the HTTP client's memory, 6 MB.
     from kafka_rest.schemas.client import SchemaRegistryClient
@@ -32,6 +33,7 @@ def registry_client(settings: s.Settings) -> "SchemaRegistryClient":
         _user_info(settings),
         token=settings[s.SCHEMA_REGISTRY_TOKEN],
         tls=tls_context(_files(settings)) if _is_https(settings) else None,
+        cells=cells,
     )
 
 

@@ -7,6 +7,7 @@ request.
 
 import ssl
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -19,6 +20,8 @@ from kafka_rest.errors import (
     SchemaRegistryFailure,
     because,
 )
+from kafka_rest.metrics import Cells
+from kafka_rest.metrics.table import SCHEMA_CALL_SECONDS
 from kafka_rest.records import DEFAULT_SCHEMA_TYPE, Deadline, SchemaReference
 from kafka_rest.schemas.tls import TlsAdapter, tls_reason
 from kafka_rest.settings.secrets import without_user_info
@@ -57,7 +60,9 @@ class SchemaRegistryClient:
         session: type[requests.Session] = requests.Session,
         token: str = "",
         tls: ssl.SSLContext | None = None,
+        cells: Cells | None = None,
     ) -> None:
+        self._cells = cells or Cells()
         user, _, password = user_info.partition(":")
         auth = (user, password) if user_info else None
         self.places = [Place(without_user_info(url), _auth_of(url) or auth) for url in urls]
@@ -127,6 +132,7 @@ class SchemaRegistryClient:
         for number in range(count):
             place = (self._best + number) % count
             timeout = max(LEAST_TIMEOUT_SECONDS, min(self._timeout, deadline.left()))
+            started = time.monotonic()
             try:
                 answer = self._session().request(
                     method,
@@ -140,15 +146,20 @@ class SchemaRegistryClient:
                     },
                 )
             except requests.RequestException as error:
+                self._observe(started, "unreachable")
                 failures.append(f"{self.places[place].host}: {_reason(error)}")
                 if deadline.expired:
                     break
                 continue
+            self._observe(started, "refused" if answer.status_code >= 400 else "answered")
             self._best = place
             return _content(answer, about)
         if not failures:
             raise because(SchemaRegistryFailure, f"({about}): schema.registry.url is empty.")
         raise because(SchemaRegistryFailure, f"({about}): unreachable, {'; '.join(failures)}")
+
+    def _observe(self, started: float, outcome: str) -> None:
+        self._cells.observe(SCHEMA_CALL_SECONDS, time.monotonic() - started, outcome)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

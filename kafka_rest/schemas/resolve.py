@@ -99,6 +99,7 @@ class SchemaResolver:
         self._unknown: OrderedDict[int, tuple[float, RestError]] = OrderedDict()
         self._in_subject: _Flights[bool] = _Flights(cache_size)
         self._cache_size = cache_size
+        self._caches = (self._by_id, self._by_text, self._by_use)
 
     def by_id(self, schema_id: int, deadline: Deadline) -> Schema:
         """The schema with an id, references resolved."""
@@ -173,8 +174,13 @@ class SchemaResolver:
 
     @property
     def hits(self) -> int:
-        """Questions that a cache answered."""
-        return self._by_id.hits + self._by_text.hits
+        """Questions for a schema that a cache answered."""
+        return sum(cache.hits for cache in self._caches)
+
+    @property
+    def misses(self) -> int:
+        """Questions that no cache could answer; what a registration asks on its way counts too."""
+        return sum(cache.calls for cache in self._caches)
 
     def close(self, _deadline: Deadline) -> None:
         """Close the client's connections."""

@@ -23,7 +23,9 @@ import msgspec
 from kafka_rest import errors
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import read_body
-from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, RELAYED, STARTED
+from kafka_rest.metrics import Cells
+from kafka_rest.metrics.table import HAND_OVERS, RELAY_SECONDS
 from kafka_rest.pinning import owner_peer, owner_slot
 from kafka_rest.records import Deadline
 from kafka_rest.server.link import (
@@ -50,6 +52,10 @@ _CLAIMS = tuple(
     "HTTP_" + name.upper().replace("-", "_")
     for name in (PEER_HEADER, SCHEME_HEADER, SIGNATURE_HEADER)
 )
+
+
+PEER_ENDPOINT = "relayed"
+"""The endpoint of what another proxy answers, as it is counted here."""
 
 
 class _Name(msgspec.Struct):
@@ -89,7 +95,9 @@ class Forwarder:
         peers: Peers,
         most_polls: int,
         parks: bool,
+        cells: Cells | None = None,
     ) -> None:
+        self._cells = cells or Cells()
         self._inner, self._place, self._owners, self._parks = inner, place, owners, parks
         self._peers, self._alone = peers, place.slots * peers.count == 1
         self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
@@ -112,7 +120,9 @@ class Forwarder:
             reads, kept = _is_read(environ, path), self._parks and LANE in environ
             if owner is not None and elsewhere and reads and kept:
                 ticket: Ticket = environ[LANE]
-                if ticket.hand_over(functools.partial(self._owners.hand_over, owner.slot)):
+                gone = ticket.hand_over(functools.partial(self._owners.hand_over, owner.slot))
+                self._cells.count(HAND_OVERS, "taken" if gone else "refused")
+                if gone:
                     return ()
             room = self.relayed_polls if relayed else self.polls
             with room.one() if reads and (elsewhere or not kept) else nullcontext():
@@ -184,6 +194,7 @@ class Forwarder:
         body = read_body(environ, self._place.body_max_bytes)
         deadline = Deadline(self._place.relay_seconds)
         ticket: Ticket | None = environ.get(LANE)
+        environ[ENDPOINT] = PEER_ENDPOINT
         if ticket is not None:
             crossing = self._peers.cross(peer, environ, body, deadline, is_read)
             ticket.keep(crossing, None, environ)
@@ -197,9 +208,11 @@ class Forwarder:
         self, owner: int, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> list[bytes]:
         body = read_body(environ, self._place.body_max_bytes)
+        started = time.monotonic()
         try:
             answer = self._owners.send(owner, environ, body, Deadline(self._place.relay_seconds))
         except Unreachable as error:
+            self._observe(started, "unreachable")
             log.warning("owner not reachable slot=%d reason=%s", owner, error)
             raise errors.ServiceUnavailable(
                 f"{errors.ServiceUnavailable.message}: the worker that owns this consumer is being "
@@ -207,6 +220,7 @@ class Forwarder:
                 {"Retry-After": "1"},
             ) from error
         except Lost as error:
+            self._observe(started, "lost")
             log.warning("owner lost slot=%d reason=%s", owner, error)
             raise errors.ServiceUnavailable(
                 f"{errors.ServiceUnavailable.message}: the worker that owns this consumer ended"
@@ -214,7 +228,12 @@ class Forwarder:
                 "it answered, and its consumers with it.",
                 {"Retry-After": "1"},
             ) from error
+        self._observe(started, "answered")
+        environ[RELAYED] = True
         return _passed_on(answer, start_response)
+
+    def _observe(self, started: float, outcome: str) -> None:
+        self._cells.observe(RELAY_SECONDS, time.monotonic() - started, outcome)
 
 
 def came_relayed(environ: "WSGIEnvironment") -> bool:

@@ -14,7 +14,7 @@ import signal
 import socket
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,15 +24,18 @@ from kafka_rest.app import create_app, leaves_waits
 from kafka_rest.kafka.affinity import pin_python_threads
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.metrics import Cells
 from kafka_rest.records import Deadline
 from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
+from kafka_rest.server.counting import Gauges, Lending, watcher
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.health import Board, Health
 from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
+from kafka_rest.server.scrape import Scrape
 from kafka_rest.server.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -81,6 +84,10 @@ class Server:
         self.board = Board(multiprocessing.RawArray("d", self.slots))
         access_log = AccessLog(settings)
         self._answered = all_of([access_log.write] if access_log.on else [])
+        self._lending = Lending(self.slots) if settings[s.METRICS_ENABLE] else None
+        self._cells = Cells()
+        self._refresh: Callable[[], None] = lambda: None
+        self._forwarder: Forwarder | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Server":
@@ -130,6 +137,7 @@ class Server:
             "post_fork": self.post_fork,
             "post_worker_init": self.post_worker_init,
             "worker_exit": self.worker_exit,
+            "child_exit": self.child_exit,
             "when_ready": self.when_ready,
             "on_reload": self.on_reload,
             "post_request": self.post_request,
@@ -154,13 +162,9 @@ class Server:
             self.settings[s.CONSUMER_LONG_POLLS_MAX],
             clients.draining,
         )
-        forwarder = Forwarder(
-            app,
-            place,
-            owners,
-            peers,
-            s.thread_polls_max(self.settings),
-            leaves_waits(self.settings),
+        most, parks = s.thread_polls_max(self.settings), leaves_waits(self.settings)
+        forwarder = self._forwarder = Forwarder(
+            app, place, owners, peers, most, parks, clients.cells
         )
         ports = [listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]]
         return Management(forwarder, self._pages(clients), ports)
@@ -169,7 +173,10 @@ class Server:
         """What the worker that asks answers to probes and monitoring."""
         health = self._health or Health(self._slot, self.board, clients.draining.is_set)
         self._health = health
-        return {"/health": health.health, "/ready": health.ready}
+        pages = {"/health": health.health, "/ready": health.ready}
+        if self._lending is not None:
+            pages["/metrics"] = Scrape(self._lending.shared, lambda: self._refresh()).page
+        return pages
 
     # -- in the master
     # ---------------------------------------------------------------------------------
@@ -208,6 +215,13 @@ class Server:
         }
         worker.generation = self.generation
         worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        if self._lending is not None:
+            worker.region = self._lending.lend(server.WORKERS.values())
+
+    def child_exit(self, server: Any, worker: Any) -> None:
+        """Forget the gauges of a worker that has ended, however that was."""
+        if self._lending is not None:
+            self._lending.take_back(worker.region)
 
     # -- in a worker
     # -------------------------------------------------------------------------------------
@@ -219,11 +233,15 @@ class Server:
         keep_tidy()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
+        if self._lending is not None:
+            self._cells = self._lending.cells(worker.region)
+            counting = watcher(self._cells)
+            self._answered = all_of([self._answered, counting] if self._answered else [counting])
         worker.answered, worker.is_urgent = self._answered, is_urgent
         worker.sockets = [*worker.sockets, *self._management]
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
-        self._clients = ClientRegistry(self.settings, worker.slot, self.slots)
+        self._clients = ClientRegistry(self.settings, worker.slot, self.slots, self._cells)
         if self.slots > 1:
             private = _private_listener(self.run_dir, worker.slot)
             worker.sockets = [*worker.sockets, private, Arrivals(self.run_dir, worker.slot)]
@@ -242,6 +260,10 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        if self._lending is not None:
+            gauges = Gauges(self._cells, self._clients, worker, self._thread_polls)
+            self._refresh = gauges.refresh
+            gauges.start()
         self._drain_at_term(worker)
         self._watch(worker, self._clients)
         self._tell_when_all_are_ready()
@@ -265,6 +287,12 @@ class Server:
             asked = _Asked(environ, environ.get("REMOTE_ADDR", ""), environ.get(STARTED))
             sent, error_code = answer.sent or 0, environ.get(ERROR_CODE, 0)
             self._answered(asked, str(answer.status), sent, error_code)
+
+    def _thread_polls(self, relayed: bool) -> int:
+        if self._forwarder is None:
+            # gunicorn's own entry makes the application at the first request.
+            return 0
+        return len(self._forwarder.relayed_polls if relayed else self._forwarder.polls)
 
     @property
     def _graceful(self) -> float:

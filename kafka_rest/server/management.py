@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka_rest import errors
-from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, STARTED
 from kafka_rest.server.forwarder import raw_path, render_error
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Management:
         elif environ["REQUEST_METHOD"] not in METHODS:
             error = errors.MethodNotAllowed(headers={"Allow": ",".join(METHODS)})
         else:
+            environ[ENDPOINT] = raw_path(environ)[1:]
             return _answer(page(), environ, start_response)
         environ[ERROR_CODE] = error.error_code
         return render_error(error, start_response)

@@ -64,7 +64,7 @@ class Pool:
     """
 
     def __init__(self, name: str, threads: int, serve: Callable[[Any], None]) -> None:
-        self._name, self._threads, self._serve = name, threads, serve
+        self.name, self._threads, self._serve = name, threads, serve
         self._queued: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = self._wanted = 0
@@ -76,6 +76,16 @@ class Pool:
     def empty(self) -> bool:
         """True where no connection waits for a thread."""
         return self._queued.empty()
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait for a thread."""
+        return self._queued.qsize()
+
+    @property
+    def busy(self) -> int:
+        """How many threads serve a connection."""
+        return max(0, self._wanted - self.waiting)
 
     def put(self, conn: Any) -> None:
         """Have a connection served."""
@@ -93,7 +103,7 @@ class Pool:
                 self._queued.put(None)
 
     def _start(self) -> None:
-        name = f"{self._name}-{self._started}"
+        name = f"{self.name}-{self._started}"
         # Daemons, so that a stuck one never keeps the process.
         threading.Thread(target=self._run, name=name, daemon=True).start()
         self._started += 1

@@ -249,6 +249,18 @@ READY_METADATA_INTERVAL_MS = _ours(
     "How often each worker asks Kafka whether it is there; after three times as long without an "
     "answer, /ready is 503.",
 )
+METRICS_ENABLE = _ours(
+    "metrics.enable",
+    t.boolean,
+    "true",
+    "Count, and answer GET /metrics, for all workers, in Prometheus's text format.",
+)
+METRICS_STATISTICS_INTERVAL_MS = _ours(
+    "metrics.statistics.interval.ms",
+    t.integer(0, 86_400_000),
+    "10000",
+    "How often each worker's producer tells what it has measured of the brokers; 0: never.",
+)
 SERVER_KEEPALIVE_MS = _ours(
     "server.keepalive.ms",
     t.integer(0),

@@ -22,6 +22,7 @@ from kafka_rest.kafka.producers import SharedProducer
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline, Schema
 from kafka_rest.schemas.resolve import SchemaResolver
+from kafka_rest.server.counting import watcher
 from tests.laned import LanedConnection, produce_body
 from tests.performance.cases import SCHEMAS, VALUES
 from tests.unit.counting import Cost, cost_of
@@ -30,7 +31,7 @@ from tests.unit.kafka.test_metadata import Cluster, FakeAdmin
 
 RECORDED_WITH = (3, 11)
 RECORDED = {
-    "produce 1 json record": Cost(97, 1_909),
+    "produce 1 json record": Cost(100, 2_045),
     "produce 100 json records": Cost(299, 16_298),
     "produce 100 avro records by schema id": Cost(416, 22_656),
     "render a read of 1,000 json records": Cost(24, 839),
@@ -75,7 +76,10 @@ class Bench:
         )
         clients.producer = SharedProducer({}, lambda _config: self.client)  # type: ignore[arg-type,return-value]
         clients.schemas = SchemaResolver(registry, 10)  # type: ignore[arg-type]
-        self.clients, self.connection = clients, LanedConnection(clients, "t", format_name)
+        self.clients = clients
+        # Counted for metrics, as by default.
+        counted = watcher(clients.cells)
+        self.connection = LanedConnection(clients, "t", format_name, counted)
 
     def produce(self, body: bytes) -> bytes:
         """Serve a request in the lane; the body of its answer."""
@@ -150,8 +154,10 @@ def test_rendering_of_a_read_costs_no_more() -> None:
     def no_schema(_schema_id: int) -> Schema:
         raise AssertionError("this format has no schemas")
 
+    counters = ClientRegistry(s.load()).consumed["json"]
+
     def read() -> bytes:
-        answer = Rendering(FORMATS["json"], no_schema, shapes.records)
+        answer = Rendering(FORMATS["json"], no_schema, shapes.records, counters)
         for records in batches(list(messages)):
             answer.take(records)
         return answer.text()

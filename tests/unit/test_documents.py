@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kafka_rest.metrics import document
 from kafka_rest.settings import documents
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,10 @@ def test_page_of_settings_is_current() -> None:
 
 def test_shipped_properties_file_is_current() -> None:
     assert (ROOT / "config/kafka-rest.properties").read_text() == documents.properties_file()
+
+
+def test_page_of_metrics_is_current() -> None:
+    assert (ROOT / "docs/metrics.md").read_text() == document.markdown()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from kafka_rest.core.produce import (
 from kafka_rest.formats import FORMATS
 from kafka_rest.kafka.metadata import ClusterMetadata
 from kafka_rest.kafka.producers import SharedProducer
+from kafka_rest.metrics import Cells, Rows
+from kafka_rest.metrics.table import PRODUCED_BYTES, PRODUCED_RECORDS
 from kafka_rest.records import Deadline, WouldBlock
 from kafka_rest.schemas.resolve import SchemaResolver
 from kafka_rest.schemas.subjects import STRATEGIES
@@ -63,6 +65,7 @@ class Bench:
             metadata=ClusterMetadata({}, 0.2, 2.0, admin, self.clock),
             producer=SharedProducer({}, lambda _config: self.client),  # type: ignore[arg-type,return-value]
             schemas=SchemaResolver(registry, 10),
+            produced=Rows(Cells(), PRODUCED_RECORDS, PRODUCED_BYTES),
             subject_strategies=dict.fromkeys(("key", "value"), STRATEGIES["TopicNameStrategy"]),
         )
 
@@ -162,3 +165,23 @@ def test_schemas_need_a_registry(
     with pytest.raises(kind, match=r"schema\.registry\.url"):
         bench.produce(LATER, "avro", choice, strict_subject=True)
     assert bench.registry.calls == 0
+
+
+def test_what_is_handed_over_is_counted_by_format(bench: Bench) -> None:
+    bench.produce(LATER, value=b'"abc"')
+    bench.produce(NOW, value=b"12")
+    bench.produce(LATER, "binary", value=b'"YWJj"')
+    counted = {name: [row[0] for row in rows] for name, rows in bench.clients.produced.items()}
+    assert counted == {"json": [2, 7], "binary": [1, 3]}
+
+
+def test_what_is_left_for_later_is_not_counted(bench: Bench) -> None:
+    bench.produce(LATER)
+    bench.client.reports, bench.client.room = False, 0
+    now = Deadline(5, may_block=False)
+    bench.produce(now)
+    # That one waits for room.
+    with pytest.raises(WouldBlock):
+        bench.produce(now)
+    bench.client.reports, bench.client.room = True, 10
+    assert [row[0] for row in bench.clients.produced["json"]] == [2, 2]

@@ -12,6 +12,8 @@ from kafka_rest.api.v2 import shapes as v2
 from kafka_rest.core.rendering import Render, Rendering
 from kafka_rest.formats import FORMATS
 from kafka_rest.kafka.messages import ConsumedRecords, batches
+from kafka_rest.metrics import Cells, Rows
+from kafka_rest.metrics.table import CONSUMED_BYTES, CONSUMED_RECORDS
 from kafka_rest.records import Schema
 from tests.unit.fakes import FakeMessage
 
@@ -133,3 +135,13 @@ def test_batches_are_bounded_by_bytes_too() -> None:
     found = [records.offsets for records in batches(messages)]
     assert [len(offsets) for offsets in found] == [2, 2, 1000, 196]
     assert [offset for offsets in found for offset in offsets] == list(range(1200))
+
+
+def test_answer_counts_its_records_and_their_bytes_once_it_is_made() -> None:
+    rows = Rows(Cells(), CONSUMED_RECORDS, CONSUMED_BYTES)["binary"]
+    answer = Rendering(FORMATS["binary"], no_schema, v1.records, rows)
+    answer.take(records((b"k", b"abc"), (None, b"de"), (None, None)))
+    answer.take(records((None, b"f")))
+    assert [row[0] for row in rows] == [0, 0]
+    answer.text()
+    assert [row[0] for row in rows] == [4, 7]

@@ -11,7 +11,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_rest.core.pending import Pending
-from kafka_rest.kafka.producers import DeliveryBatch, SharedProducer, Target
+from kafka_rest.kafka.producers import STATISTICS_KEPT, DeliveryBatch, SharedProducer, Target
+from kafka_rest.metrics import Cells
+from kafka_rest.metrics.table import RECORD_ERRORS
 from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlock
 from tests.unit.fakes import FakeMessage, FakeProducer
 
@@ -28,7 +30,8 @@ class Bench:
             made.append(FakeProducer(config))
             return made[0]
 
-        self.producer = SharedProducer({}, make)
+        self.cells = Cells()
+        self.producer = SharedProducer({}, make, cells=self.cells)
         self.client = made[0]
 
     def send(
@@ -224,3 +227,38 @@ def test_what_finds_no_room_in_time_is_reported_by_the_poller_too(bench: Bench) 
     time.sleep(0.3)
     bench.client.reports = True
     assert [r.error_code for r in pending.wait()] == [None, 50003, 50003]
+
+
+def failures(bench: Bench) -> dict[str, float]:
+    return {
+        found.labels[0]: found.numbers[0]
+        for found in bench.cells.series()
+        if found.metric is RECORD_ERRORS
+    }
+
+
+def test_failed_records_are_counted_by_code(bench: Bench) -> None:
+    bench.send(values(3))
+    assert failures(bench) == {}
+    bench.client.refuses[3] = KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
+    elsewhere = ProduceRecord(None, b"x", 99)
+    bench.send([*values(2), elsewhere, elsewhere])
+    assert failures(bench) == {"50003": 1, "40402": 2}
+
+
+def test_record_of_unknown_fate_is_counted_once_however_late_its_report_is(bench: Bench) -> None:
+    bench.client.reports = False
+    done: list[list[DeliveryReport]] = []
+    batch = bench.producer.send(TARGET, values(2), Deadline(5), done.append)
+    batch.expire()
+    batch.on_delivery(0, KafkaError(KafkaError._MSG_TIMED_OUT), FakeMessage())
+    batch.on_delivery(1, KafkaError(KafkaError._MSG_TIMED_OUT), FakeMessage())
+    assert [report.error_code for report in done[0]] == [50003, 50003]
+    assert failures(bench) == {"50003": 2}
+    bench.client.reports = True
+
+
+def test_statistics_wait_for_whoever_looks_and_the_oldest_go(bench: Bench) -> None:
+    for number in range(STATISTICS_KEPT + 2):
+        bench.client.config["stats_cb"](str(number))
+    assert list(bench.producer.statistics) == ["2", "3", "4", "5"]

@@ -9,6 +9,7 @@ import requests
 
 from kafka_rest import errors
 from kafka_rest.errors import SchemaRegistryFailure
+from kafka_rest.metrics import Cells
 from kafka_rest.records import Deadline, SchemaReference
 from kafka_rest.schemas.client import SchemaRegistryClient
 from kafka_rest.schemas.subjects import STRATEGIES
@@ -32,11 +33,13 @@ class FakeSession(requests.Session):
 
 
 def client(
-    respond: Callable[[str], requests.Response], urls: tuple[str, ...] = ("http://a:1",)
+    respond: Callable[[str], requests.Response],
+    urls: tuple[str, ...] = ("http://a:1",),
+    cells: Cells | None = None,
 ) -> tuple[SchemaRegistryClient, list[Any]]:
     calls: list[Any] = []
     kind = type("Session", (FakeSession,), {"calls": calls, "respond": staticmethod(respond)})
-    return SchemaRegistryClient(urls, 5.0, "", kind), calls
+    return SchemaRegistryClient(urls, 5.0, "", kind, cells=cells), calls
 
 
 def refuse(error: Exception) -> Callable[[str], requests.Response]:
@@ -156,3 +159,19 @@ def test_subject_follows_the_topic() -> None:
         "RecordNameStrategy": "shop.User",
         "TopicRecordNameStrategy": "t-shop.User",
     }
+
+
+def test_calls_are_counted_by_what_came_of_them() -> None:
+    def respond(url: str) -> requests.Response:
+        if url.startswith("http://a:1"):
+            raise requests.ConnectionError
+        return answer(404 if url.endswith("/7") else 200, b'{"schema":"x"}')
+
+    cells = Cells()
+    made, _ = client(respond, ("http://a:1", "http://b:2"), cells)
+    made.schema_by_id(6, Deadline(1))
+    with pytest.raises(SchemaRegistryFailure):
+        made.schema_by_id(7, Deadline(1))
+    made.close()
+    counted = {found.labels[0]: sum(found.numbers[:-1]) for found in cells.series()}
+    assert counted == {"unreachable": 1, "answered": 1, "refused": 1}

@@ -184,3 +184,11 @@ def test_malformed_references_are_a_failure() -> None:
     bench.client.versions = {"5": {"references": [{"name": "a"}]}}
     with pytest.raises(SchemaRegistryFailure, match="malformed"):
         bench.resolver.by_id(5, deadline())
+
+
+def test_hits_and_misses_are_of_all_caches_of_schemas() -> None:
+    bench = Bench()
+    for _ in range(3):
+        schema = bench.resolver.by_id(9, deadline())
+        bench.resolver.used_before("use", lambda found=schema: found, deadline())
+    assert (bench.resolver.misses, bench.resolver.hits) == (2, 4)

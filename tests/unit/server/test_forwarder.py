@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from kafka_rest.api.parking import LANE
+from kafka_rest.api.watching import RELAYED
 from kafka_rest.errors import Forbidden, ServiceUnavailable, TooManyRequests
+from kafka_rest.metrics import Cells
+from kafka_rest.metrics import table as m
 from kafka_rest.pinning import owner_peer, owner_slot
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.link import Lost, RelayedAnswer, Unreachable
@@ -25,10 +28,11 @@ class FakeOwners:
         self.sent: list[tuple[int, bytes]] = []
         self.handed_over: list[tuple[int, bytes, Any]] = []
         self.fails: Exception | None = None
+        self.takes = True
 
     def hand_over(self, slot: int, head: bytes, connection: Any) -> bool:
         self.handed_over.append((slot, head, connection))
-        return True
+        return self.takes
 
     def send(self, slot: int, environ: Any, body: bytes, deadline: Any) -> RelayedAnswer:
         assert deadline.left() > 0
@@ -98,7 +102,10 @@ class Bench:
         self.local: list[bytes] = []
         self.seen: dict[str, Any] = {}
         place = Place(slot, slots, 5.0, 100)
-        self.forwarder = Forwarder(self._app, place, self.owners, self.peers, polls, parks)
+        self.cells = Cells()
+        self.forwarder = Forwarder(
+            self._app, place, self.owners, self.peers, polls, parks, self.cells
+        )
 
     def _app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         self.seen = environ
@@ -389,3 +396,49 @@ def test_claims_without_a_signature_are_dropped() -> None:
     assert bench.seen["REMOTE_ADDR"] == "10.0.0.1"
     assert "wsgi.url_scheme" not in bench.seen
     assert not set(FROM_PEER) & set(bench.seen)
+
+
+def counted(bench: Bench) -> dict[tuple[str, str], float]:
+    """What has been counted: relays by outcome, and hand-overs."""
+    return {
+        (found.metric.name.split("_")[2], found.labels[0]): sum(
+            found.numbers[: found.metric.width - (found.metric is m.RELAY_SECONDS)]
+        )
+        for found in bench.cells.series()
+    }
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(None, "answered"), (Unreachable("refused"), "unreachable"), (Lost("reset"), "lost")],
+)
+def test_relays_are_counted_by_what_came_of_them(failure: Exception | None, outcome: str) -> None:
+    bench = Bench(slot=0)
+    bench.owners.fails = failure
+    for _ in range(2):
+        bench.call("GET", f"/consumers/g/instances/{name_of(1)}")
+    bench.call("GET", f"/consumers/g/instances/{name_of(0)}")
+    assert counted(bench) == {("relay", outcome): 2}
+
+
+@pytest.mark.parametrize("failure", [None, Lost("reset")])
+def test_owner_counts_a_relayed_request_unless_it_gave_no_answer(failure: Exception | None) -> None:
+    bench = Bench(slot=0)
+    bench.owners.fails = failure
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": f"/consumers/g/instances/{name_of(1)}",
+        "wsgi.input": io.BytesIO(b""),
+    }
+    bench.forwarder(environ, lambda *_answer: None)  # type: ignore[arg-type,return-value]
+    assert (RELAYED in environ) == (failure is None)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_hand_overs_are_counted(takes: bool) -> None:
+    bench = Bench(slot=0)
+    bench.owners.takes = takes
+    uri = f"/consumers/g/instances/{name_of(1)}/records"
+    bench.run("GET", uri, **{LANE: FakeTicket(True)})
+    relays = {} if takes else {("relay", "answered"): 1}
+    assert counted(bench) == {("hand", "taken" if takes else "refused"): 1, **relays}
