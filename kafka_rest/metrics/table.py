@@ -57,7 +57,8 @@ REQUEST_SECONDS = _row(
     "request_duration_seconds",
     Kind.HISTOGRAM,
     "Answered requests, from their head to their answer, waits of reads included; endpoint none: "
-    "no endpoint was found. A relayed request counts once, at its owner.",
+    "no endpoint was found; relayed: another proxy has answered, and counts it too. Between "
+    "workers a relayed request counts once, at its owner.",
     "endpoint",
     "status",
     reference="jersey-metrics: request-rate, request-latency-avg/-max, request-error-rate",

@@ -52,8 +52,6 @@ _CLAIMS = tuple(
     "HTTP_" + name.upper().replace("-", "_")
     for name in (PEER_HEADER, SCHEME_HEADER, SIGNATURE_HEADER)
 )
-
-
 PEER_ENDPOINT = "relayed"
 """The endpoint of what another proxy answers, as it is counted here."""
 
