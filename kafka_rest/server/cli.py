@@ -76,7 +76,7 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
     if background:
         _start_in_background(file, overrides, settings)
         return
-    logs.configure()
+    logs.configure(settings[s.SERVER_LOG_FORMAT])
     try:
         server = hooks.Server(settings)
         # gunicorn reads its own command line and variables unless there are none.

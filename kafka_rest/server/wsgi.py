@@ -5,10 +5,13 @@
 Settings come from the file that KAFKA_REST_CONFIG names and from the environment.
 """
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kafka_rest import settings as s
+from kafka_rest.server import logs
 from kafka_rest.server.hooks import Server
 
 if TYPE_CHECKING:
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 @cache
 def server() -> Server:
     """The server of this process tree, the same for the configuration file and the application."""
-    return Server.from_environment()
+    made = Server.from_environment()
+    if not logging.getLogger().handlers:
+        logs.configure(made.settings[s.SERVER_LOG_FORMAT])
+    return made
 
 
 @cache

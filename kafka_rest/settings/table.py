@@ -261,6 +261,12 @@ METRICS_STATISTICS_INTERVAL_MS = _ours(
     "10000",
     "How often each worker's producer tells what it has measured of the brokers; 0: never.",
 )
+SERVER_LOG_FORMAT = _ours(
+    "server.log.format",
+    t.one_of("text", "json"),
+    "text",
+    "The form of all log lines: text, or a JSON object a line.",
+)
 SERVER_KEEPALIVE_MS = _ours(
     "server.keepalive.ms",
     t.integer(0),

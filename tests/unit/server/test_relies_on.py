@@ -65,6 +65,8 @@ USES: list[tuple[Callable[..., Any], list[str]]] = [
     ),
     (wsgi.Response.__init__, ["self.version = SERVER", "self.req = req"]),
     (base.Worker.handle_error, ["util.write_error(client, status_int, reason, mesg)"]),
+    (base.Worker.handle_error, ['"Invalid request from ip={ip}: {error}"', "self.log.warning("]),
+    (base.Worker.handle_error, ['("Error handling request %s %s", req.method, req.uri)']),
     (base.Worker.init_process, ["self.init_signals()", "self.cfg.post_worker_init(self)"]),
     (MASTER.run, ["self.wait_for_signals(timeout=1.0)", "self.murder_workers()"]),
     (MASTER.reload, ["self.cfg.on_reload(self)", "self.reap_workers()"]),
