@@ -17,6 +17,7 @@ from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import CLIENTS, ROUTE, Route, Segment, add_routes, routes
 from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
 from kafka_rest.api.request import PATH
+from kafka_rest.api.request_ids import request_id
 from kafka_rest.api.response import drop_stack, error_body, rest_error
 from kafka_rest.api.v1 import consumers as v1_consumers
 from kafka_rest.api.v1 import metadata as v1_metadata
@@ -158,7 +159,7 @@ def _framework_error(failure: HTTPException) -> Response:
 
 
 def _failure(failure: Exception) -> Response:
-    response = _rendered(rest_error(failure))
+    response = _rendered(rest_error(failure, request_id(request.environ)))
     drop_stack(failure)
     return response
 

@@ -5,13 +5,13 @@ caller, through the real application, so that what one of them takes can be coun
 import io
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 from kafka_rest.api.parking import LANE, Again, Send
-from kafka_rest.api.watching import Watcher
+from kafka_rest.api.watching import Asked, Watcher
 from kafka_rest.app import create_app
 from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
@@ -33,10 +33,10 @@ class Caught:
     deadline = Deadline(3600)
     abandon = None
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, _environ: Mapping[str, str]) -> None:
         self.body = body
 
-    def then(self, send: Send) -> None:
+    def then(self, send: Send, _asked: Asked) -> None:
         self.send = send
 
     def expire(self) -> None:
@@ -94,7 +94,7 @@ class LanedConnection:
         self._app.wsgi_app(environ, lambda *_answer: None)
         assert ticket.parked is not None, "the request was refused"
         self.known = self.lane._heads[split(raw)[0]]
-        ticket.parked.then(lambda *answer: answers.set(answer))
+        ticket.parked.then(lambda *answer: answers.set(answer), self.seat)
         status, _headers, text, _error_code = answers.wait()
         assert status == "200 OK", text
         return json.loads(text)

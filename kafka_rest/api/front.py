@@ -7,7 +7,7 @@ Where the server can keep a connection, an answer that comes later is left to it
 to serve the next request of that head (`api.parking`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from kafka_rest.api.endpoints import Route, decoded_segment
 from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import PATH, Call
 from kafka_rest.api.response import Answer, Later, drop_stack, error_body, rest_error
+from kafka_rest.api.watching import Asked
 from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice
@@ -90,7 +91,7 @@ class Front:
                 if keeper is not None:
                     # Neither the socket nor the body of this one.
                     head = {n: t for n, t in environ.items() if isinstance(t, str)}
-                    served = _Served(self._clients, route, choice, segments, head)
+                    served = _Served(self._clients, route, choice, segments)
                     again = served.again if answer.again else None
                     keeper.keep(_Parked(answer, served), again, head)
                     return ()
@@ -109,7 +110,7 @@ class Front:
 class _Served:
     """All that the head of a request came to: what it takes to serve another one with that head."""
 
-    __slots__ = ("choice", "clients", "environ", "route", "segments")
+    __slots__ = ("choice", "clients", "route", "segments")
 
     def __init__(
         self,
@@ -117,26 +118,24 @@ class _Served:
         route: Route,
         choice: Choice,
         segments: dict[str, str],
-        environ: dict[str, str],
     ) -> None:
         self.clients, self.route, self.choice, self.segments = clients, route, choice, segments
-        self.environ = environ
 
-    def again(self, body: bytes) -> "_Parked":
+    def again(self, body: bytes, environ: Mapping[str, str]) -> "_Parked":
         """Serve a request by its body. Raises: what the view does, WouldBlock included."""
-        call = Call(self.environ, self.clients, self.choice, body)
+        call = Call(environ, self.clients, self.choice, body)
         answer = self.route.answer(call, self.segments)
         if isinstance(answer, Answer):
             answer = _at_hand(answer)
         return _Parked(answer, self)
 
-    def rendered(self, later: Later, result: Any) -> tuple[str, Headers, bytes, int]:
+    def rendered(self, later: Later, result: Any, asked: Asked) -> tuple[str, Headers, bytes, int]:
         """Status line, headers, body and error code of the answer."""
         media_type = self.choice.response_type
         try:
             answer = later.render(result)
         except Exception as failure:
-            error = rest_error(failure)
+            error = rest_error(failure, asked.request_id)
             body = error_body(error, self.clients.settings[s.DEBUG])
             drop_stack(error)
             headers = ((_TYPE, media_type), *error.headers.items())
@@ -163,10 +162,10 @@ class _Parked:
         """Ends it with nothing, where a client that has gone makes a difference."""
         return self._later.pending.abandon
 
-    def then(self, send: Send) -> None:
+    def then(self, send: Send, asked: Asked) -> None:
         """Have the answer sent when it is there."""
         later = self._later
-        later.pending.then(lambda result: send(*self._served.rendered(later, result)))
+        later.pending.then(lambda result: send(*self._served.rendered(later, result, asked)))
 
     def expire(self) -> None:
         """Bring the answer about now."""

@@ -5,6 +5,7 @@ connection: the terms between the application and the server.
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from kafka_rest.api.watching import Asked
 from kafka_rest.records import Deadline
 
 LANE = "kafka_rest.lane"
@@ -30,8 +31,11 @@ class Parked(Protocol):
         """Ends it with nothing, for a client that has gone; None where that makes no difference."""
         ...
 
-    def then(self, send: Send) -> None:
-        """Have the answer sent when it is there, once, here or by another thread."""
+    def then(self, send: Send, asked: Asked) -> None:
+        """Have the answer sent when it is there, once, here or by another thread.
+
+        `asked`: the request that it answers.
+        """
         ...
 
     def expire(self) -> None:
@@ -39,8 +43,10 @@ class Parked(Protocol):
         ...
 
 
-Again = Callable[[bytes], Parked]
-"""Serves another request with the same head, by its body alone, without ever blocking.
+Again = Callable[[bytes, Mapping[str, str]], Parked]
+"""Serves another request with the same head, by its body and its environ, without ever blocking.
+
+The environ is that of the head, with the ids and trace context of the request at hand.
 
 Whatever it raises, it raises before any effect: the request then takes the ordinary way.
 """

@@ -72,16 +72,21 @@ def error_body(error: RestError, debug: bool) -> bytes:
     return encode({"error_code": error.error_code, "message": text})
 
 
-def rest_error(failure: Exception) -> RestError:
-    """The failure as a REST error.
+def rest_error(failure: Exception, request_id: str) -> RestError:
+    """The failure as a REST error; one of 500 and above is logged, with the request's id.
 
     One that is none is logged with its stack and answered as 500.
     """
     if isinstance(failure, RestError):
         if failure.status >= 500:
-            log.error("request failed error_code=%d text=%s", failure.error_code, failure.text)
+            log.error(
+                "request failed error_code=%d request_id=%s text=%s",
+                failure.error_code,
+                request_id,
+                failure.text,
+            )
         return failure
-    log.error("request failed unexpectedly", exc_info=failure)
+    log.error("request failed unexpectedly request_id=%s", request_id, exc_info=failure)
     error = InternalError()
     error.__cause__ = failure
     return error

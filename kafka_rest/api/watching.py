@@ -34,6 +34,11 @@ class Asked(Protocol):
         """When it was begun, by the monotonic clock in seconds; None where nothing was begun."""
         ...
 
+    @property
+    def request_id(self) -> str:
+        """Its id; minted when first asked for, where the client gave none."""
+        ...
+
 
 Watcher = Callable[[Asked, str, int, int], None]
 """Told of a request, its status line without version, the bytes of body that were sent, and the

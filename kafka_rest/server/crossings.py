@@ -15,9 +15,11 @@ from contextlib import suppress
 from itertools import count
 
 from kafka_rest.api.parking import Send
+from kafka_rest.api.request_ids import HEADER
+from kafka_rest.api.watching import Asked
 from kafka_rest.core.pending import Pending
 from kafka_rest.records import Deadline
-from kafka_rest.server.link import RelayedAnswer
+from kafka_rest.server.link import RelayedAnswer, error_code_of
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +64,11 @@ class Crossing:
         """When it is to be expired."""
         return self._pending.deadline
 
-    def then(self, send: Send) -> None:
+    def then(self, send: Send, asked: Asked) -> None:
         """Have the answer sent when it is there, once, here or by another thread."""
-        # The error code, if any, is in the owner's log.
-        self._pending.then(lambda answer: send(answer.status, _told(answer), answer.body, 0))
+        self._pending.then(
+            lambda answer: send(answer.status, _told(answer), answer.body, error_code_of(answer))
+        )
 
     def expire(self) -> None:
         """Answer that it is too late. Wakes the thread that closes the connection."""
@@ -163,5 +166,6 @@ class Crossings:
 
 
 def _told(answer: RelayedAnswer) -> tuple[tuple[str, str], ...]:
-    """The headers without the length, which the lane says itself."""
-    return tuple(header for header in answer.headers if header[0].lower() != "content-length")
+    """The headers without the length and the request's id, which the lane says itself."""
+    said = ("content-length", HEADER.lower())
+    return tuple(header for header in answer.headers if header[0].lower() not in said)

@@ -23,6 +23,7 @@ import msgspec
 from kafka_rest import errors
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import read_body
+from kafka_rest.api.request_ids import GIVEN, request_id
 from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, RELAYED, STARTED
 from kafka_rest.metrics import Cells
 from kafka_rest.metrics.table import HAND_OVERS, RELAY_SECONDS
@@ -34,6 +35,7 @@ from kafka_rest.server.link import (
     Lost,
     RelayedAnswer,
     Unreachable,
+    error_code_of,
     refusal,
 )
 from kafka_rest.server.long_polls import LongPolls
@@ -192,7 +194,7 @@ class Forwarder:
         body = read_body(environ, self._place.body_max_bytes)
         deadline = Deadline(self._place.relay_seconds)
         ticket: Ticket | None = environ.get(LANE)
-        environ[ENDPOINT] = PEER_ENDPOINT
+        environ[ENDPOINT], environ[GIVEN] = PEER_ENDPOINT, request_id(environ)
         if ticket is not None:
             crossing = self._peers.cross(peer, environ, body, deadline, is_read)
             ticket.keep(crossing, None, environ)
@@ -207,6 +209,7 @@ class Forwarder:
     ) -> list[bytes]:
         body = read_body(environ, self._place.body_max_bytes)
         started = time.monotonic()
+        environ[GIVEN] = request_id(environ)
         try:
             answer = self._owners.send(owner, environ, body, Deadline(self._place.relay_seconds))
         except Unreachable as error:
@@ -226,6 +229,8 @@ class Forwarder:
                 "it answered, and its consumers with it.",
                 {"Retry-After": "1"},
             ) from error
+        if answer.status >= "400":
+            environ[ERROR_CODE] = error_code_of(answer)
         self._observe(started, "answered")
         environ[RELAYED] = True
         return _passed_on(answer, start_response)

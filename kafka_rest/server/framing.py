@@ -15,6 +15,8 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 
+from kafka_rest.api.request_ids import HEADER, mint
+
 STALL_SECONDS = 30
 """How long a client may take over one read or write."""
 REQUEST_SECONDS = 300.0
@@ -126,5 +128,6 @@ def write_error(sock: socket.socket, status: int, reason: str, message: str) -> 
     """Answer a request that could not be parsed, in the shape of all other errors."""
     body = json.dumps({"error_code": status, "message": message or f"HTTP {status} {reason}"})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {ERROR_TYPE}\r\n"
+    head += f"{HEADER}: {mint()}\r\n"
     data = f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}"
     util.write_nonblock(sock, data.encode())

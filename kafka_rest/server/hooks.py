@@ -16,9 +16,10 @@ import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kafka_rest import settings as s
+from kafka_rest.api.request_ids import request_id
 from kafka_rest.api.watching import ERROR_CODE, STARTED, all_of
 from kafka_rest.app import create_app, leaves_waits
 from kafka_rest.kafka.affinity import pin_python_threads
@@ -32,6 +33,7 @@ from kafka_rest.server.counting import Gauges, Lending, watcher
 from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.health import Board, Health
+from kafka_rest.server.identified import Identified
 from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
@@ -39,7 +41,7 @@ from kafka_rest.server.scrape import Scrape
 from kafka_rest.server.systemd import Notifier
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,11 @@ class _Asked(NamedTuple):
     peer: str
     started: float | None
 
+    @property
+    def request_id(self) -> str:
+        """Its id."""
+        return request_id(cast("WSGIEnvironment", self.environ))
+
 
 class Server:
     """One server: the settings, and what gunicorn's hooks do with them.
@@ -82,8 +89,8 @@ class Server:
         self._health: Health | None = None
         self._management: list[socket.socket] = []
         self.board = Board(multiprocessing.RawArray("d", self.slots))
-        access_log = AccessLog(settings)
-        self._answered = all_of([access_log.write] if access_log.on else [])
+        self._access_log = AccessLog(settings)
+        self._answered = all_of([self._access_log.write] if self._access_log.on else [])
         self._lending = Lending(self.slots) if settings[s.METRICS_ENABLE] else None
         self._cells = Cells()
         self._refresh: Callable[[], None] = lambda: None
@@ -167,7 +174,8 @@ class Server:
             app, place, owners, peers, most, parks, clients.cells
         )
         ports = [listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]]
-        return Management(forwarder, self._pages(clients), ports)
+        pages = Management(forwarder, self._pages(clients), ports)
+        return Identified(pages, always=self._access_log.on)
 
     def _pages(self, clients: ClientRegistry) -> Pages:
         """What the worker that asks answers to probes and monitoring."""

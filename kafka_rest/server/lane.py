@@ -28,6 +28,7 @@ from gunicorn.http.wsgi import HEADER_VALUE_RE, SERVER
 from gunicorn.util import http_date
 
 from kafka_rest.api.parking import Headers, Parked
+from kafka_rest.api.request_ids import HEADER
 from kafka_rest.pulse import Pulse
 from kafka_rest.server.framing import REQUEST_SECONDS, STALL_SECONDS
 from kafka_rest.server.handover import HEAD_BYTES
@@ -56,10 +57,9 @@ GONE = select.EPOLLRDHUP | select.EPOLLONESHOT
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\nContent-Length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
 # Those of VARYING_NAMES; gunicorn takes any value of this form alike.
-_VARYING = re.compile(
-    rb"\r\n(?:Traceparent|Tracestate|X-Request-ID|X-Correlation-ID): ?[!-~]{1,200}(?=\r\n)",
-    re.IGNORECASE,
-)
+_NAMES = rb"\r\n(Traceparent|Tracestate|X-Request-ID|X-Correlation-ID):"
+_VARYING = re.compile(_NAMES + rb"([\t -~]{0,512})(?=\r\n)", re.IGNORECASE)
+_LEFT = re.compile(_NAMES, re.IGNORECASE)
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
 
 
@@ -140,7 +140,7 @@ class Lane:
             or not isinstance(request.body.reader, LengthReader)
         ):
             return None
-        key, length = split(raw)
+        key, length, _ = split(raw)
         if length != int(dict(request.headers).get("CONTENT-LENGTH", "0")):
             return None
         movable, seat.arrived = not (length or seat.arrived), False
@@ -148,6 +148,9 @@ class Lane:
 
     def remember(self, key: Key, known: Known) -> None:
         """Serve requests with this head from now on."""
+        if _LEFT.search(key[0]):
+            # Of such a field the head would not tell what the next request has in it.
+            return
         with self._heads_lock:
             while len(self._heads) >= HEADS:
                 del self._heads[next(iter(self._heads))]
@@ -161,7 +164,7 @@ class Lane:
         seat.deadline = time.monotonic() + parked.deadline.left()
         if parked.abandon is not None:
             self._arm(seat, GONE)
-        parked.then(functools.partial(self._answer, seat))
+        parked.then(functools.partial(self._answer, seat), seat)
 
     def take(self, seat: Seat) -> bool:
         """Read what has come and serve it, if its head is known, or wait for more.
@@ -184,7 +187,7 @@ class Lane:
             if _held(data):
                 return self._hold(seat, data)
             return self._to_parser(seat, data)
-        key, length = split(data[:end])
+        key, length, varies = split(data[:end])
         known = self._heads.get(key)
         if known is None or length > BODY_BYTES:
             if end <= HEAD_BYTES:
@@ -195,6 +198,9 @@ class Lane:
             return self._hold(seat, data)
         if len(data) > end_of_body:
             seat.conn.parser.unreader.unread(data[end_of_body:])
+        if varies:
+            known = Known(known.again, {**known.environ, **_varying(data[:end])})
+            seat.ask(known.environ)
         return self._serve(seat, known, data[:end_of_body], end)
 
     # -- steps
@@ -203,10 +209,10 @@ class Lane:
         started = time.monotonic()
         seat.data = b""
         try:
-            parked = known.again(data[end:])
+            parked = known.again(data[end:], known.environ)
         except Exception:
             # Nothing has happened yet: the ordinary way does it, or says what is wrong.
-            seat.head = data[:end]
+            seat.head, seat.told_id = data[:end], ""
             return self._to_parser(seat, data)
         self.park(seat, parked, known.environ, started)
         return True
@@ -256,19 +262,23 @@ class Lane:
         if seat.ended:
             return
         try:
-            worker = self._worker
+            worker, name = self._worker, b""
             seat.last = not worker.alive or len(self._seats) > worker.max_keepalived
+            if worker.answered is not None:
+                worker.answered(seat, status, len(body), error_code)
+            if error_code or seat.told_id:
+                name = f"{HEADER}: {seat.request_id}\r\n".encode()
+                seat.told_id = ""
             # An answer without content may not say how long that is (RFC 9110).
             length = b"" if status.startswith("204") else b"Content-Length: %d\r\n" % len(body)
-            head = b"%bDate: %b\r\nConnection: %b\r\n%b%b\r\n" % (
+            head = b"%bDate: %b\r\nConnection: %b\r\n%b%b%b\r\n" % (
                 _status_line(status),
                 self._date,
                 b"close" if seat.last else b"keep-alive",
                 _lines(headers),
+                name,
                 length,
             )
-            if worker.answered is not None:
-                worker.answered(seat, status, len(body), error_code)
             self._write(seat, memoryview(head + body))
         except Exception:
             # The thread that brought the answer serves others as well.
@@ -357,16 +367,27 @@ class Lane:
                 self._end(seat)
 
 
-def split(head: bytes) -> tuple[Key, int]:
-    """What tells heads apart, and the length of the body.
+def split(head: bytes) -> tuple[Key, int, int]:
+    """What tells heads apart, the length of the body, and how many other fields were cut out.
 
-    Heads that are the same but for the fields that are cut out mean the same: of a second length
-    only the first is cut out, and gunicorn takes no head with two.
+    Heads that are the same but for what is cut out mean the same: of a second length only the first
+    is cut out, and gunicorn takes no head with two.
     """
     found = _LENGTH.search(head)
     if found is None:
-        return (_VARYING.sub(b"", head), False), 0
-    return (_VARYING.sub(b"", head[: found.start()] + head[found.end() :]), True), int(found[1])
+        rest, cut = _VARYING.subn(b"", head)
+        return (rest, False), 0, cut
+    rest, cut = _VARYING.subn(b"", head[: found.start()] + head[found.end() :])
+    return (rest, True), int(found[1]), cut
+
+
+def _varying(head: bytes) -> dict[str, str]:
+    """The fields that are cut out of a head, as gunicorn puts them into the environ."""
+    found: dict[str, list[str]] = {}
+    for name, value in _VARYING.findall(head):
+        key = f"HTTP_{name.decode().upper().replace('-', '_')}"
+        found.setdefault(key, []).append(value.decode().strip(" \t"))
+    return {key: ",".join(values) for key, values in found.items()}
 
 
 def _held(data: bytes) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from kafka_rest import errors
 from kafka_rest.api.response import error_body
 from kafka_rest.records import Deadline
@@ -50,12 +52,29 @@ class Lost(Exception):
     """The connection broke after the request was sent: what became of it is unknown."""
 
 
+class _Failure(msgspec.Struct):
+    """The member of an error that is told to those who watch."""
+
+    error_code: int = 0
+
+
 class RelayedAnswer(NamedTuple):
     """An owner's answer."""
 
     status: str
     headers: list[tuple[str, str]]
     body: bytes
+
+
+def error_code_of(answer: RelayedAnswer) -> int:
+    """The error code of an owner's answer, 0 for none."""
+    if answer.status < "400":
+        return 0
+    try:
+        return msgspec.json.decode(answer.body, type=_Failure).error_code
+    except msgspec.DecodeError:
+        # An answer to HEAD has no body.
+        return 0
 
 
 class Link:

@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from kafka_rest.api.parking import Again, Parked
+from kafka_rest.api.request_ids import GIVEN, REQUEST_ID, request_id
 
 CLIENT = "kafka_rest.client"
 """Where the address of the client stands in the environ of a request that was relayed."""
 
-# Fields that no view looks at.
 VARYING_NAMES = frozenset(
-    {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"}
+    {"HTTP_TRACEPARENT", "HTTP_TRACESTATE", GIVEN, "HTTP_X_CORRELATION_ID", REQUEST_ID}
 )
+"""What is a request's own, not its head's: never remembered."""
 
 
 Key = tuple[bytes, bool]
@@ -31,7 +32,8 @@ class Seat:
 
     `data`: the part of a request that has been read; `rest`: the part of an answer that has not
     been sent; `head`: the head of the request that went to the pool, as it came; `arrived`: another
-    worker has sent it for this request; `lingers`: its client may still be reading.
+    worker has sent it for this request; `lingers`: its client may still be reading; `told_id`: the
+    id of the request, once anyone knows it: its answer has it then.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Seat:
         "rest",
         "sock",
         "started",
+        "told_id",
     )
 
     def __init__(self, conn: Any) -> None:
@@ -60,7 +63,7 @@ class Seat:
         self.deadline: float | None = None
         self.parked: Parked | None = None
         self.environ: Mapping[str, str] = {}
-        self.started = 0.0
+        self.started, self.told_id = 0.0, ""
         self.last = self.ended = self.registered = self.arrived = False
         self.lingers = True
 
@@ -72,6 +75,19 @@ class Seat:
             return self.environ[CLIENT]
         client = self.conn.client
         return str(client[0] if isinstance(client, tuple) else self.environ.get("REMOTE_ADDR", ""))
+
+    def ask(self, environ: Mapping[str, str]) -> None:
+        """A request is served whose client may have given it an id."""
+        if GIVEN in environ:
+            self.told_id = request_id({**environ})
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that is being answered."""
+        if not self.told_id:
+            # The environ may be that of all requests with this head.
+            self.told_id = request_id({**self.environ})
+        return self.told_id
 
     @property
     def idle(self) -> bool:
@@ -100,14 +116,12 @@ class Ticket:
 
     def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
         """Take the answer under way, and remember the head if it can be served again."""
-        self.environ = {
-            name: value
-            for name, value in environ.items()
-            if isinstance(value, str) and name not in VARYING_NAMES
-        }
+        self.environ = {n: value for n, value in environ.items() if isinstance(value, str)}
         self.parked = parked
+        self._seat.ask(environ)
         if again is not None:
-            self._remember(self._key, Known(again, self.environ))
+            head = {n: value for n, value in self.environ.items() if n not in VARYING_NAMES}
+            self._remember(self._key, Known(again, head))
 
     def hand_over(self, send: Callable[[bytes, socket.socket], bool]) -> bool:
         """Have the connection sent to whom it is for, with the request's head. True if it has gone.

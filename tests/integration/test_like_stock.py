@@ -48,12 +48,12 @@ class Servers(NamedTuple):
 
 
 def our_page(status: int, reason: str, message: str) -> bytes:
-    """An error in the shape of all others of this API."""
+    """An error in the shape of all others of this API, `cleaned`."""
     text = message or f"HTTP {status} {reason}"
     body = json.dumps({"error_code": status, "message": text})
     return (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {ERROR_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
+        f"X-Request-ID: I\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 
 

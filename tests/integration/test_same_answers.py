@@ -6,6 +6,7 @@ becomes of the connection, are the same.
 """
 
 import json
+import re
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import pytest
 
 from kafka_rest.devstack.children import EmbeddedBroker
 from tests.integration.wire.client import Answer, Client
-from tests.integration.wire.produce_cases import CASES, MOST_BYTES, Case
+from tests.integration.wire.produce_cases import CASES, MOST_BYTES, RECORD, Case
 from tests.stack import Proxy, Stack, wait_for
 
 REPEATS = 6
@@ -121,6 +122,40 @@ def same_answers(server: Proxy, case: Case) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_known_head_changes_no_answer(server: Proxy, names: Mapping[str, str], name: str) -> None:
     same_answers(server, CASES[name].filled(names))
+
+
+IDS = {
+    "given": ("X-Request-ID: a-1",),
+    "given otherwise": ("x-request-id:a-1", "traceparent: 00-1-2-01"),
+    "given with others": ("X-Correlation-ID: b", "X-Request-ID:  a-1 ", "tracestate: a=1, b=2"),
+    "unfit": ("X-Request-ID: a 1",),
+    "too long": (f"X-Request-ID: {'a' * 600}",),
+    "beyond ASCII": ("X-Request-ID: \xe4",),
+    "given twice": ("X-Request-ID: a-1", "X-Request-ID: a-2"),
+    "empty": ("X-Request-ID:",),
+    "not given": ("X-Correlation-ID: b",),
+}
+
+
+@pytest.mark.parametrize("body", [RECORD, b"{", b""], ids=["taken", "refused", "none"])
+@pytest.mark.parametrize("name", IDS)
+def test_known_head_changes_no_request_id(
+    server: Proxy, names: Mapping[str, str], name: str, body: bytes
+) -> None:
+    status = {RECORD: 200, b"{": 400, b"": 422}[body]
+    case = Case(status, body, headers=IDS[name]).filled(names)
+    same_answers(server, case)
+    with Client(server.port) as client:
+        answer = client.ask(case.head() + case.body)
+    found = re.findall(rb"\r\nX-Request-ID: ([^\r]+)(?=\r\n)", answer.head)
+    minted = [id for id in found if re.fullmatch(b"[0-9a-f]{32}", id)]
+    if name.startswith("given") and name != "given twice":
+        assert found == [b"a-1"]
+    elif name == "not given" and case.status == 200:
+        assert found == []
+    else:
+        assert len(found) == 1
+        assert minted == found
 
 
 def test_body_that_waits_for_100_continue(server: Proxy, names: Mapping[str, str]) -> None:

@@ -176,7 +176,7 @@ class Bench:
         # What the head came to, when it was new.
         served = connection.known.again.__self__  # type: ignore[attr-defined]
         handed: list[Any] = []
-        call = Call(served.environ, self._replaced(handed), served.choice, body)
+        call = Call(connection.known.environ, self._replaced(handed), served.choice, body)
         made: list[ProduceBody] = []
         yield (
             "decode the body",
@@ -198,7 +198,10 @@ class Bench:
         )
         answers: list[Any] = []
         result = ProduceResult(reports[0], None, None)
-        yield "render", timed(lambda: answers.append(served.rendered(later, result)))
+        yield (
+            "render",
+            timed(lambda: answers.append(served.rendered(later, result, connection.seat))),
+        )
         caught: Any = connection.seat.parked
         yield "head, write, wait again", timed(lambda: caught.send(*answers[0]))
         connection.answer()

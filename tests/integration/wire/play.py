@@ -170,4 +170,5 @@ def _read_on(first: Side, second: Side, alike: Callable[[], bool], to_the_end: b
 def cleaned(data: bytes) -> bytes:
     """What a server said, without what differs from moment to moment; can be done twice."""
     data = re.sub(rb"Date: [^\r]*\r\n", b"", data)
+    data = re.sub(rb"X-Request-ID: [0-9a-f]{32}(?=\r\n)", b"X-Request-ID: I", data)
     return TOO_LARGE.sub(rb"\g<1>0\g<2>0", data)

@@ -42,7 +42,8 @@ def test_failure_to_render_is_answered_and_lets_go_of_its_frames(failure: Except
     keeper, sent = Keeper(), list[Any]()
     environ: Any = {"REQUEST_METHOD": "POST", PATH: "/r", LANE: keeper}
     assert Front(inner, clients, [route])(environ, inner) == ()
-    keeper.parked.then(lambda *answer: sent.append(answer))
+    asked: Any = SimpleNamespace(request_id="r1")
+    keeper.parked.then(lambda *answer: sent.append(answer), asked)
     pending.set(7)
     expected = getattr(failure, "error_code", 500)
     assert [(answer[0].split()[0], answer[3]) for answer in sent] == [("500", expected)]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kafka_rest.api.parking import LANE
-from kafka_rest.api.watching import RELAYED
+from kafka_rest.api.request_ids import GIVEN, request_id
+from kafka_rest.api.watching import ERROR_CODE, RELAYED
 from kafka_rest.errors import Forbidden, ServiceUnavailable, TooManyRequests
 from kafka_rest.metrics import Cells
 from kafka_rest.metrics import table as m
@@ -29,6 +30,7 @@ class FakeOwners:
         self.handed_over: list[tuple[int, bytes, Any]] = []
         self.fails: Exception | None = None
         self.takes = True
+        self.status, self.body = "200 OK", b"relayed"
 
     def hand_over(self, slot: int, head: bytes, connection: Any) -> bool:
         self.handed_over.append((slot, head, connection))
@@ -37,9 +39,10 @@ class FakeOwners:
     def send(self, slot: int, environ: Any, body: bytes, deadline: Any) -> RelayedAnswer:
         assert deadline.left() > 0
         self.sent.append((slot, body))
+        self.environ = environ
         if self.fails is not None:
             raise self.fails
-        return RelayedAnswer("200 OK", [("X-Slot", str(slot))], b"relayed")
+        return RelayedAnswer(self.status, [("X-Slot", str(slot))], self.body)
 
 
 class FakePeers:
@@ -234,6 +237,33 @@ def test_owner_that_is_away_is_503_with_a_hint(failure: Exception) -> None:
     assert status.startswith("503 ")
     assert headers["Retry-After"] == "1"
     assert json.loads(content)["error_code"] == 503
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error_code"),
+    [
+        ("404 Not Found", b'{"error_code":40403,"message":"x"}', 40403),
+        ("404 Not Found", b"", 0),
+        ("200 OK", b'{"error_code":40403}', None),
+    ],
+)
+def test_error_of_the_owner_is_written_down(
+    status: str, body: bytes, error_code: int | None
+) -> None:
+    bench = Bench()
+    bench.owners.status, bench.owners.body = status, body
+    bench.call("GET", f"/consumers/g/instances/{name_of(1)}")
+    assert bench.owners.environ.get(ERROR_CODE) == error_code
+
+
+@pytest.mark.parametrize("given", ["r1", "not fit", None])
+def test_owner_learns_the_id_of_the_request(given: str | None) -> None:
+    bench = Bench()
+    more = {} if given is None else {GIVEN: given}
+    bench.call("DELETE", f"/consumers/g/instances/{name_of(1)}", **more)
+    environ = bench.owners.environ
+    assert environ[GIVEN] == request_id(environ)
+    assert (environ[GIVEN] == given) == (given == "r1")
 
 
 def test_body_above_the_limit_is_413_and_not_relayed() -> None:
