@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kafka_rest.api.envelopes import ProduceBody
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, Later
+from kafka_rest.api.tracing import trace_headers, traced
 from kafka_rest.core.pending import Pending
 from kafka_rest.core.produce import ProduceRequest, ProduceResult, produce
 from kafka_rest.formats import FORMATS
@@ -26,6 +27,10 @@ def produced(
 
     Raises: what `core.produce` does, WouldBlock included where the call may not block.
     """
+    clients = call.clients
+    limits = clients.limits
+    if limits.trace_headers:
+        body = body._replace(records=traced(body.records, trace_headers(call.environ)))
     request = ProduceRequest(
         topic,
         partition,
@@ -37,8 +42,8 @@ def produced(
         tombstones=v2_rules,
         refused_each=v2_rules,
     )
-    seconds = call.clients.limits.produce_seconds
+    seconds = limits.produce_seconds
     pending: Pending[ProduceResult] = Pending(Deadline(seconds + REPORT_GRACE_SECONDS))
     deadline = Deadline(seconds, may_block=call.may_block)
-    pending.source = produce(call.clients, request, deadline, pending.set)
+    pending.source = produce(clients, request, deadline, pending.set)
     return Later(pending, render)

@@ -52,6 +52,7 @@ class FlowLimits(NamedTuple):
     """The bounds that the flows look at on every request, in seconds and bytes."""
 
     produce_seconds: float
+    trace_headers: bool
     block_seconds: float
     metadata_seconds: float
     read_seconds: float
@@ -94,6 +95,7 @@ class ClientRegistry:
         self.draining = threading.Event()
         self.limits = FlowLimits(
             produce_seconds=settings[s.PRODUCE_TIMEOUT_MS] / 1000,
+            trace_headers=settings[s.PRODUCE_TRACE_HEADERS],
             block_seconds=config.block_seconds(settings),
             metadata_seconds=settings[s.METADATA_TIMEOUT_MS] / 1000,
             read_seconds=settings[s.CONSUMER_REQUEST_TIMEOUT_MS] / 1000,

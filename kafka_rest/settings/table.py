@@ -385,6 +385,13 @@ METADATA_MAX_AGE_MS = _ours(
     "How long a topic is known to exist without asking again.",
 )
 
+PRODUCE_TRACE_HEADERS = _ours(
+    "produce.trace.headers",
+    t.boolean,
+    "false",
+    "Give a request's W3C trace context (traceparent, tracestate) to its records as headers.",
+)
+
 # -- consuming
 # ----------------------------------------------------------------------------------------------
 
