@@ -14,6 +14,7 @@ REQUIRES = [
     "rfc3339-validator>=0.1.4,<0.2",  # what jsonschema needs to check a date-time
     "protobuf>=5.27.2,<5.28",  # protobuf messages and their JSON; the range is protoxy's
     "protoxy>=0.7.2,<0.8",  # compiles protobuf schemas in process, with errors that name the place
+    "bcrypt>=5,<6",  # checks the passwords of HTTP Basic
     "requests>=2.34,<3",  # talks to the schema registry
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)

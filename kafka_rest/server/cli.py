@@ -17,6 +17,7 @@ from kafka_rest import __version__
 from kafka_rest import settings as s
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.trial import client_mistakes
+from kafka_rest.security.authority import file_mistakes
 from kafka_rest.server import hooks, logs
 from kafka_rest.settings import documents
 
@@ -68,7 +69,7 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
     Settings come from FILE, from variables KAFKA_REST_..., and from --set, which win in this order.
     """
     settings = _load(file, overrides)
-    problems = [_busy(settings), *client_mistakes(settings)]
+    problems = [_busy(settings), *file_mistakes(settings), *client_mistakes(settings)]
     if any(problems):
         _fail("\n".join(filter(None, problems)))
     if background:
@@ -127,7 +128,7 @@ def check_config(file: str | None, overrides: tuple[str, ...]) -> None:
     if not mistakes:
         settings = _load(file, overrides)
         warnings += translation_warnings(settings)
-        mistakes += client_mistakes(settings)
+        mistakes += [*file_mistakes(settings), *client_mistakes(settings)]
     for warning in warnings:
         click.echo(f"warning: {warning}")
     for mistake in mistakes:

@@ -25,11 +25,14 @@ from kafka_rest.kafka.affinity import pin_python_threads
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline
+from kafka_rest.security.authority import Authority
 from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.forwarder import Forwarder, Place
+from kafka_rest.server.gate import Gate
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.relay import Owners, socket_path
+from kafka_rest.server.rereading import reread, start_rereading
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -66,6 +69,9 @@ class Server:
         self.generation = 0
         self._ready = multiprocessing.Value("i", 0)
         self._told = multiprocessing.Value("i", 0)
+        # Looked at without a lock, which a killed worker would keep.
+        self._told_to_reread = multiprocessing.Value("i", 0, lock=False)
+        self.authority = Authority(settings)
         self._slot = 0
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
@@ -138,9 +144,12 @@ class Server:
             self.settings[s.REQUEST_MAX_BYTES],
         )
         owners = Owners(self.run_dir, clients.slots)
-        return Forwarder(
+        forwarder = Forwarder(
             app, place, owners, s.thread_polls_max(self.settings), leaves_waits(self.settings)
         )
+        if not self.authority.asked:
+            return forwarder
+        return Gate(forwarder, self.authority, self.settings)
 
     # -- in the master
     # ---------------------------------------------------------------------------------
@@ -155,6 +164,9 @@ class Server:
         term = signal.getsignal(signal.SIGTERM)
         if callable(term):
             signal.signal(signal.SIGINT, lambda _number, frame: term(signal.SIGTERM, frame))
+        if self.authority.has_files:
+            # gunicorn's own handler replaces the workers, which would end their consumers.
+            server.handle_hup = lambda: reread(self.authority, self._told_to_reread)
         # The collector writes to every object that it looks at, and a page written to is copied.
         gc.collect()
         gc.freeze()
@@ -205,6 +217,8 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        if self.authority.has_files:
+            start_rereading(worker, self.authority, self._told_to_reread)
         self._drain_at_term(worker)
         self._tell_when_all_are_ready()
 

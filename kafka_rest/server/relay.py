@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from kafka_rest.records import Deadline
+from kafka_rest.security.principals import header_of
 from kafka_rest.server.handover import Departures
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def _headers(environ: "WSGIEnvironment", body: bytes) -> dict[str, str]:
         headers["Content-Type"] = environ["CONTENT_TYPE"]
     if body or environ["REQUEST_METHOD"] in ("POST", "PUT"):
         headers["Content-Length"] = str(len(body))
+    headers |= header_of(environ)
     headers[PEER_HEADER] = str(environ.get("REMOTE_ADDR", ""))
     # http.client adds its own where there is none, which would change what is negotiated.
     headers.setdefault("Accept-Encoding", "identity")

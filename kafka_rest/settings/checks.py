@@ -19,4 +19,15 @@ def _pinned_ports_exist(settings: "Settings") -> Iterator[tuple[str, str]]:
             yield t.CONSUMER_PINNING_LISTENERS.name, "false where there is no port for each worker"
 
 
-CHECKS: tuple[Check, ...] = (_pinned_ports_exist,)
+def _methods_have_their_files(settings: "Settings") -> Iterator[tuple[str, str]]:
+    if (
+        "BASIC" in settings[t.AUTHENTICATION_METHOD]
+        and not settings[t.AUTHENTICATION_HTPASSWD_FILE]
+    ):
+        yield (
+            t.AUTHENTICATION_HTPASSWD_FILE.name,
+            "the path of a file, for authentication.method BASIC",
+        )
+
+
+CHECKS: tuple[Check, ...] = (_pinned_ports_exist, _methods_have_their_files)

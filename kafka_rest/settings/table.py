@@ -343,15 +343,47 @@ SIMPLECONSUMER_POOL_TIMEOUT_MS = _row(
     "How long such a read waits for a client of the pool; 0: as long as the request may take.",
 )
 
-# -- settings of the reference that have no use here
-# ---------------------------------------------------------
+# -- who clients are, and what they may do
+# ---------------------------------------------------------------------------------
 
 AUTHENTICATION_METHOD = _row(
     "authentication.method",
-    t.one_of("NONE"),
+    t.some_of("BASIC", none="NONE"),
     "NONE",
-    "Only NONE: this server does not check who its clients are. Let nginx do it.",
+    "How clients say who they are: NONE, or BASIC with authentication.htpasswd.file.",
+    importance="medium",
 )
+AUTHENTICATION_REALM = _row(
+    "authentication.realm",
+    t.text,
+    "",
+    "The realm that a 401 names; empty: kafka-rest.",
+)
+AUTHENTICATION_SKIP_PATHS = _row(
+    "authentication.skip.paths",
+    t.names,
+    "",
+    "Paths, such as /, that need no credentials, comma-separated; rules still hold.",
+)
+AUTHENTICATION_HTPASSWD_FILE = _ours(
+    "authentication.htpasswd.file",
+    t.text,
+    "",
+    "The users for BASIC, as `htpasswd -B` writes them; read again at SIGHUP.",
+    importance="medium",
+)
+AUTHORIZATION_FILE = _ours(
+    "authorization.file",
+    t.text,
+    "",
+    "Who may read, write, describe and administer what, a line for each right, and nothing "
+    "else is allowed; empty: all may do all. Read again at SIGHUP.",
+    importance="medium",
+)
+
+# -- settings of the reference that have no use here
+# ---------------------------------------------------------
+
 _ignored("zookeeper.connect", "localhost:2181", "Kafka's own protocol is all that is needed")
 _ignored("producer.threads", "5", "one producer serves all requests of a worker")
 _ignored("consumer.threads", "1", "a read takes a thread only when there is something to read")
@@ -361,8 +393,7 @@ _ignored("metric.reporters", "", "Java classes cannot be loaded")
 _ignored("metrics.jmx.prefix", "kafka.rest", "there is no JMX")
 _ignored("metrics.num.samples", "2", "there is no JMX")
 _ignored("metrics.sample.window.ms", "30000", "there is no JMX")
-_ignored("authentication.realm", "", "see authentication.method")
-_ignored("authentication.roles", "*", "see authentication.method")
+_ignored("authentication.roles", "*", "see authorization.file")
 _HTTPS = "listeners are http, HTTPS belongs to the nginx in front"
 for _name, _default in {
     "ssl.keystore.location": "",

@@ -115,6 +115,18 @@ def one_of(*words: str) -> Parser[str]:
     return parse
 
 
+def some_of(*known: str, none: str) -> Parser[tuple[str, ...]]:
+    """Some of a few words, comma-separated, or the one that stands for none of them."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = () if value == none else words(value)
+        if value != none and (not found or not set(found) <= set(known)):
+            raise ValueError(f"{none}, or one or more of {', '.join(known)}")
+        return found
+
+    return parse
+
+
 def words(value: str) -> tuple[str, ...]:
     """A comma-separated list; blanks around commas are dropped, empty is the empty list."""
     return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -12,7 +12,7 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(("records", "errors", "settings", "pinning"), 0),
     # Still the ground floor, but it raises errors.
     "media": 0.5,
-    **dict.fromkeys(("formats", "schemas"), 1),
+    **dict.fromkeys(("formats", "schemas", "security"), 1),
     "kafka": 2,
     "core": 3,
     "api": 4,
@@ -36,6 +36,7 @@ OWNERS: dict[str, set[str]] = {
     "flask": {"api", "app", "devstack"},
     "werkzeug": {"api", "app", "devstack"},
     "marshmallow": {"api"},
+    "bcrypt": {"security"},
     "gunicorn": {"server"},
     "click": {"server", "devstack"},
     "javaproperties": {"settings"},

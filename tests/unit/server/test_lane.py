@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
 from kafka_rest.api.watching import Asked, Watcher
 from kafka_rest.core.pending import Pending
@@ -493,3 +494,32 @@ def test_closed_connection_is_free_without_the_collector(bench: Bench) -> None:
         wait_until(lambda: held() is None)
     finally:
         gc.enable()
+
+
+def parsed(bench: Bench, seat: Seat) -> Ticket:
+    """The leave to keep a request that has reached the pool."""
+    seat.conn.parser.cfg = Config()
+    ticket = bench.lane.ticket(seat, next(seat.conn.parser))
+    assert ticket is not None
+    return ticket
+
+
+def test_heads_are_forgotten_at_once_and_for_requests_under_way(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"<abc>"
+    bench.lane.forget_all()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc")
+    # It is let in by what held so far, and that changes before its head is remembered.
+    ticket = parsed(bench, seat)
+    bench.lane.forget_all()
+    ticket.keep(Answer(), at_once, {})
+    other, next_seat = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (next_seat, HEAD % 3 + b"abc")
+    parsed(bench, next_seat).keep(Answer(), at_once, {})
+    third, _ = bench.connect()
+    third.sendall(HEAD % 3 + b"abc")
+    assert answer_of(third)[1] == b"<abc>"

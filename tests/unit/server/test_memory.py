@@ -37,6 +37,7 @@ START = "import sys, kafka_rest.server.{start}, kafka_rest.server.worker; print(
 # are.
 LATER = {
     "avro",
+    "bcrypt",
     "charset_normalizer",
     "fastavro",
     "google",

@@ -1,0 +1,127 @@
+"""What the operator's files say about clients, as one state that is replaced as a whole.
+
+A file that cannot be used leaves the state as it was. Who asks sees the newest state; what was
+decided by an older one and remembered elsewhere is for whoever calls `reload` to have forgotten.
+"""
+
+from typing import NamedTuple
+
+from kafka_rest import settings as s
+from kafka_rest.errors import NotAuthenticated, TopicForbidden, because
+from kafka_rest.security.files import BadFile
+from kafka_rest.security.passwords import Passwords, read_users
+from kafka_rest.security.principals import ANONYMOUS
+from kafka_rest.security.rules import Rules
+
+REALM = "kafka-rest"
+
+
+class _State(NamedTuple):
+    passwords: Passwords | None
+    rules: Rules | None
+
+
+class Authority:
+    """The state of one process, read when it is made. Thread-safe.
+
+    Raises: BadFile.
+    """
+
+    def __init__(self, settings: s.Settings) -> None:
+        self._settings = settings
+        # How often the master has had it read again; inherited by the workers that it forks.
+        self.version = 0
+        self._methods = settings[s.AUTHENTICATION_METHOD]
+        self._realm = (settings[s.AUTHENTICATION_REALM] or REALM).replace('"', "'")
+        self._state = self._read()
+
+    @property
+    def asked(self) -> bool:
+        """Whether requests have to be looked at: their client, or what it may do."""
+        return bool(self._methods or self._settings[s.AUTHORIZATION_FILE])
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is anything to read again."""
+        return self.asked
+
+    def reload(self) -> None:
+        """Read all files again. Blocks for the disk. Raises: BadFile; then nothing has changed."""
+        self._state = self._read()
+
+    def principal(self, authorization: str | None) -> str:
+        """Who the client is, by its Authorization header.
+
+        May block while a password is checked. Raises: NotAuthenticated, ServiceUnavailable.
+        """
+        scheme, _, given = (authorization or "").partition(" ")
+        try:
+            if scheme.lower() == "basic" and self._state.passwords is not None:
+                return self._state.passwords.principal(given)
+            if not self._methods:
+                return ANONYMOUS
+            known = " or ".join(method.capitalize() for method in self._methods)
+            raise NotAuthenticated(f"{NotAuthenticated.message} {known} credentials are needed.")
+        except NotAuthenticated as error:
+            error.headers.update({"WWW-Authenticate": self._challenge})
+            raise
+
+    def rights(self, principal: str) -> "Rights":
+        """What the principal may do."""
+        return Rights(self, principal)
+
+    def allows(self, principal: str, operation: str, kind: str, name: str) -> bool | None:
+        """Whether the rules allow this now; None where there are no rules."""
+        rules = self._state.rules
+        return None if rules is None else rules.allow(principal, operation, kind, name)
+
+    @property
+    def _challenge(self) -> str:
+        return ", ".join(f'{m.capitalize()} realm="{self._realm}"' for m in self._methods)
+
+    def _read(self) -> _State:
+        users = self._settings[s.AUTHENTICATION_HTPASSWD_FILE]
+        rules = self._settings[s.AUTHORIZATION_FILE]
+        threads = self._settings[s.SERVER_THREADS]
+        return _State(
+            Passwords(read_users(users), threads) if "BASIC" in self._methods else None,
+            Rules(rules) if rules else None,
+        )
+
+
+def file_mistakes(settings: s.Settings) -> list[str]:
+    """What is wrong with the files that the settings name; [] for nothing."""
+    try:
+        Authority(settings)
+    except BadFile as error:
+        return [str(error)]
+    return []
+
+
+class Rights:
+    """What one client may do, by the rules as they are whenever it is asked."""
+
+    __slots__ = ("_authority", "principal")
+
+    def __init__(self, authority: Authority, principal: str) -> None:
+        self._authority, self.principal = authority, principal
+
+    def may(self, operation: str, kind: str, name: str) -> bool:
+        """Whether this is allowed."""
+        return self._authority.allows(self.principal, operation, kind, name) is not False
+
+    def require(self, operation: str, kind: str, name: str) -> None:
+        """Raises: TopicForbidden, naming principal, operation and resource, unless allowed."""
+        if not self.may(operation, kind, name):
+            raise because(TopicForbidden, f"{self.principal} may not {operation} {kind} {name}.")
+
+    def require_own(self, maker: str, group: str) -> None:
+        """Refuse an instance that another principal has made, but to who administers its group.
+
+        Without rules nobody is refused. Raises: TopicForbidden.
+        """
+        if maker != self.principal and not self.may("admin", "group", group):
+            raise because(
+                TopicForbidden,
+                f"{self.principal} has not made this consumer and may not admin group {group}.",
+            )

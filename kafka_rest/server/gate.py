@@ -1,0 +1,79 @@
+"""Who asks: WSGI middleware before the forwarder, that names the client of a request or refuses it.
+
+What the client may do is decided where the request is served (`api.rights`). A request that
+another worker relays was let in there, and says whose it is. Credentials go no further than here.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kafka_rest import errors
+from kafka_rest import settings as s
+from kafka_rest.api import cors
+from kafka_rest.api.response import error_body
+from kafka_rest.api.rights import RIGHTS
+from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.security.authority import Authority
+from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL, take_principal
+from kafka_rest.server.forwarder import CONTENT_TYPE, came_relayed, raw_path
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STATUS_LINES = {401: "401 Unauthorized", 429: "429 Too Many Requests", 503: "503 Unavailable"}
+
+
+class Gate:
+    """The middleware."""
+
+    def __init__(
+        self, inner: "WSGIApplication", authority: Authority, settings: s.Settings
+    ) -> None:
+        self._inner, self._authority, self._settings = inner, authority, settings
+        self._skipped = settings[s.AUTHENTICATION_SKIP_PATHS]
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        principal = take_principal(environ, came_relayed(environ))
+        # Neither logs nor views nor another worker have a use for it.
+        given = environ.pop("HTTP_AUTHORIZATION", None)
+        try:
+            if principal is None:
+                principal = self._principal(environ, given)
+        except errors.RestError as error:
+            environ[ERROR_CODE] = error.error_code
+            environ.setdefault(STARTED, time.monotonic())
+            return self._refused(error, environ, start_response)
+        environ[PRINCIPAL] = principal
+        environ[RIGHTS] = self._authority.rights(principal)
+        return self._inner(environ, start_response)
+
+    def _principal(self, environ: "WSGIEnvironment", given: str | None) -> str:
+        if self._open(environ):
+            return ANONYMOUS
+        return self._authority.principal(given)
+
+    def _open(self, environ: "WSGIEnvironment") -> bool:
+        """Whether a request needs no client: by its path, or because it is a browser's own."""
+        if self._skipped and raw_path(environ) in self._skipped:
+            return True
+        # A browser sends no credentials with the question whether it may ask.
+        return (
+            environ["REQUEST_METHOD"] == "OPTIONS"
+            and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+            and bool(self._settings[s.ACCESS_CONTROL_ALLOW_ORIGIN])
+        )
+
+    def _refused(
+        self,
+        error: errors.RestError,
+        environ: Mapping[str, Any],
+        start_response: "StartResponse",
+    ) -> list[bytes]:
+        body = error_body(error, debug=False)
+        headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **error.headers}
+        headers |= cors.headers(self._settings, environ)
+        start_response(STATUS_LINES[error.status], list(headers.items()))
+        return [body]
