@@ -26,6 +26,7 @@ DEV = [
     "authlib>=1.6,<2",
     "cachetools>=6",
     "httpx>=0.28,<1",
+    "cryptography>=46",  # makes certificates and keys
     "fastavro>=1.13,<2",  # with confluent-kafka's own serializers, the second opinion on Avro
     "googleapis-common-protos>=1.70,<2",  # what its Protobuf serializers import
     "hypothesis>=6.170,<7",  # generated paths, headers and bodies

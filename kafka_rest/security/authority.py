@@ -4,10 +4,12 @@ A file that cannot be used leaves the state as it was. Who asks sees the newest 
 decided by an older one and remembered elsewhere is for whoever calls `reload` to have forgotten.
 """
 
+import ssl
 from typing import NamedTuple
 
 from kafka_rest import settings as s
 from kafka_rest.errors import NotAuthenticated, TopicForbidden, because
+from kafka_rest.security.certificates import server_context
 from kafka_rest.security.files import BadFile
 from kafka_rest.security.passwords import Passwords, read_users
 from kafka_rest.security.principals import ANONYMOUS
@@ -19,6 +21,7 @@ REALM = "kafka-rest"
 class _State(NamedTuple):
     passwords: Passwords | None
     rules: Rules | None
+    context: ssl.SSLContext | None
 
 
 class Authority:
@@ -33,24 +36,32 @@ class Authority:
         self.version = 0
         self._methods = settings[s.AUTHENTICATION_METHOD]
         self._realm = (settings[s.AUTHENTICATION_REALM] or REALM).replace('"', "'")
+        self._shown = s.client_authentication(settings)
         self._state = self._read()
 
     @property
     def asked(self) -> bool:
         """Whether requests have to be looked at: their client, or what it may do."""
-        return bool(self._methods or self._settings[s.AUTHORIZATION_FILE])
+        rules = self._settings[s.AUTHORIZATION_FILE]
+        return bool(self._methods or rules or self._shown != "NONE")
 
     @property
     def has_files(self) -> bool:
         """Whether there is anything to read again."""
-        return self.asked
+        return self.asked or self._state.context is not None
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What a new connection to an https listener speaks TLS with; there has to be one."""
+        assert self._state.context is not None
+        return self._state.context
 
     def reload(self) -> None:
         """Read all files again. Blocks for the disk. Raises: BadFile; then nothing has changed."""
         self._state = self._read()
 
-    def principal(self, authorization: str | None) -> str:
-        """Who the client is, by its Authorization header.
+    def principal(self, authorization: str | None, subject: str | None = None) -> str:
+        """Who the client is, by its Authorization header, else by its certificate's subject.
 
         May block while a password is checked. Raises: NotAuthenticated, ServiceUnavailable.
         """
@@ -58,12 +69,14 @@ class Authority:
         try:
             if scheme.lower() == "basic" and self._state.passwords is not None:
                 return self._state.passwords.principal(given)
-            if not self._methods:
+            if subject is not None:
+                return subject
+            if not self._methods and self._shown != "REQUIRED":
                 return ANONYMOUS
-            known = " or ".join(method.capitalize() for method in self._methods)
-            raise NotAuthenticated(f"{NotAuthenticated.message} {known} credentials are needed.")
+            raise NotAuthenticated(f"{NotAuthenticated.message} {self._wanted} needed.")
         except NotAuthenticated as error:
-            error.headers.update({"WWW-Authenticate": self._challenge})
+            if self._methods:
+                error.headers.update({"WWW-Authenticate": self._challenge})
             raise
 
     def rights(self, principal: str) -> "Rights":
@@ -76,6 +89,11 @@ class Authority:
         return None if rules is None else rules.allow(principal, operation, kind, name)
 
     @property
+    def _wanted(self) -> str:
+        known = " or ".join(method.capitalize() for method in self._methods)
+        return f"{known} credentials are" if known else "a client certificate is"
+
+    @property
     def _challenge(self) -> str:
         return ", ".join(f'{m.capitalize()} realm="{self._realm}"' for m in self._methods)
 
@@ -86,6 +104,7 @@ class Authority:
         return _State(
             Passwords(read_users(users), threads) if "BASIC" in self._methods else None,
             Rules(rules) if rules else None,
+            server_context(self._settings),
         )
 
 

@@ -15,6 +15,7 @@ from kafka_rest.api.response import error_body
 from kafka_rest.api.rights import RIGHTS
 from kafka_rest.api.watching import ERROR_CODE, STARTED
 from kafka_rest.security.authority import Authority
+from kafka_rest.security.certificates import subject_of
 from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL, take_principal
 from kafka_rest.server.forwarder import CONTENT_TYPE, came_relayed, raw_path
 
@@ -53,7 +54,9 @@ class Gate:
     def _principal(self, environ: "WSGIEnvironment", given: str | None) -> str:
         if self._open(environ):
             return ANONYMOUS
-        return self._authority.principal(given)
+        connection = environ.get("gunicorn.socket")
+        certificate = getattr(connection, "getpeercert", None)
+        return self._authority.principal(given, subject_of(certificate() if certificate else None))
 
     def _open(self, environ: "WSGIEnvironment") -> bool:
         """Whether a request needs no client: by its path, or because it is a browser's own."""

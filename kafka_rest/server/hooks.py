@@ -196,6 +196,7 @@ class Server:
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
         worker.answered = self._answered
+        worker.tls_ports, worker.authority = s.tls_ports(self.settings), self.authority
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots)

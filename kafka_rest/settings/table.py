@@ -93,7 +93,7 @@ LISTENERS = _row(
     "listeners",
     t.listeners,
     "",
-    "Where to listen, http://HOST:PORT; empty: all addresses at `port`.",
+    "Where to listen, http://HOST:PORT or https://HOST:PORT; empty: all addresses at `port`.",
     importance="high",
 )
 PORT = _row(
@@ -372,6 +372,43 @@ AUTHENTICATION_HTPASSWD_FILE = _ours(
     "The users for BASIC, as `htpasswd -B` writes them; read again at SIGHUP.",
     importance="medium",
 )
+SSL_KEYSTORE_LOCATION = _row(
+    "ssl.keystore.location",
+    t.text,
+    "",
+    "For https listeners: a PEM file with the server's certificate, those between it and its "
+    "authority, and the private key; read again at SIGHUP.",
+    importance="high",
+)
+SSL_KEYSTORE_PASSWORD = _row(
+    "ssl.keystore.password", t.text, "", "The same as ssl.key.password.", importance="high"
+)
+SSL_KEYSTORE_TYPE = _row("ssl.keystore.type", t.one_of("PEM"), "PEM", "Only PEM.")
+SSL_KEY_PASSWORD = _row(
+    "ssl.key.password",
+    t.text,
+    "",
+    "The password of the private key, where it is encrypted.",
+    importance="high",
+)
+SSL_TRUSTSTORE_LOCATION = _row(
+    "ssl.truststore.location",
+    t.text,
+    "",
+    "A PEM file with the authorities of clients' certificates; read again at SIGHUP.",
+    importance="high",
+)
+SSL_TRUSTSTORE_TYPE = _row("ssl.truststore.type", t.one_of("PEM"), "PEM", "Only PEM.")
+SSL_CLIENT_AUTHENTICATION = _row(
+    "ssl.client.authentication",
+    t.one_of("NONE", "REQUESTED", "REQUIRED"),
+    "NONE",
+    "Whether a client must, may or need not show a certificate; its subject is who it is.",
+    importance="medium",
+)
+SSL_CLIENT_AUTH = _row(
+    "ssl.client.auth", t.boolean, "false", "true: as ssl.client.authentication=REQUIRED."
+)
 AUTHORIZATION_FILE = _ours(
     "authorization.file",
     t.text,
@@ -394,18 +431,11 @@ _ignored("metrics.jmx.prefix", "kafka.rest", "there is no JMX")
 _ignored("metrics.num.samples", "2", "there is no JMX")
 _ignored("metrics.sample.window.ms", "30000", "there is no JMX")
 _ignored("authentication.roles", "*", "see authorization.file")
-_HTTPS = "listeners are http, HTTPS belongs to the nginx in front"
+_HTTPS = "https listeners speak TLS 1.2 and 1.3, as OpenSSL comes configured"
 for _name, _default in {
-    "ssl.keystore.location": "",
-    "ssl.keystore.password": "",
-    "ssl.key.password": "",
-    "ssl.truststore.location": "",
     "ssl.truststore.password": "",
-    "ssl.keystore.type": "JKS",
-    "ssl.truststore.type": "JKS",
     "ssl.protocol": "TLS",
     "ssl.provider": "",
-    "ssl.client.auth": "false",
     "ssl.enabled.protocols": "",
     "ssl.keymanager.algorithm": "",
     "ssl.trustmanager.algorithm": "",

@@ -143,15 +143,13 @@ def urls(value: str) -> tuple[str, ...]:
 
 
 def listeners(value: str) -> tuple[Listener, ...]:
-    """A comma-separated list of `http://host:port`."""
+    """A comma-separated list of `http://host:port` and `https://host:port`."""
     found: list[Listener] = []
     for url in words(value):
         parts = urlsplit(url)
         port = _port(url)
-        if parts.scheme != "http" or not port or parts.path.strip("/"):
-            raise ValueError(
-                "a comma-separated list of http://HOST:PORT (put nginx in front of it for HTTPS)"
-            )
+        if parts.scheme not in ("http", "https") or not port or parts.path.strip("/"):
+            raise ValueError("a comma-separated list of http://HOST:PORT or https://HOST:PORT")
         found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
     return tuple(found)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gunicorn import util
+from gunicorn import arbiter, util
 from gunicorn.http import body, message, parser, unreader, wsgi
 from gunicorn.workers import base, gthread
 
@@ -43,7 +43,9 @@ USES: list[tuple[Callable[..., Any], list[str]]] = [
     (WORKER.on_pending_socket_readable, ["self.enqueue_req(conn)"]),
     (WORKER.finish_request, ["result is _DEFER", "conn.close(graceful=True)", "fs.result()"]),
     (WORKER.handle, ["conn.init()", "next(conn.parser)", "conn.sock.setblocking(True)"]),
-    (CONNECTION.init, ["if self.parser is None"]),
+    (CONNECTION.init, ["if self.parser is None", "if self.initialized"]),
+    (wsgi.create, ["environ['wsgi.url_scheme'] = req.scheme"]),
+    (arbiter.Arbiter.run, ['handler = getattr(self, "handle_%s" % signame, None)']),
     (parser.Parser.__next__, ["self.finish_body()"]),
     (wsgi.create, ["response_class = Response"]),
     (wsgi.Response.write, ["self.send_headers()", "self._emit_body(arg)"]),

@@ -79,7 +79,7 @@ MISTAKES = [
     ("debug", "maybe", "true or false"),
     ("listeners", "ftp://h:1", "http://HOST:PORT"),
     ("listeners", "http://h", "http://HOST:PORT"),
-    ("listeners", "https://h:1", "http://HOST:PORT"),
+    ("listeners", "ftp://h:1", "http://HOST:PORT"),
     ("bootstrap.servers", "nohost", "HOST:PORT"),
     ("bootstrap.servers", "", "HOST:PORT"),
     ("schema.registry.url", "localhost:8081", "http"),
