@@ -15,6 +15,7 @@ REQUIRES = [
     "protobuf>=5.27.2,<5.28",  # protobuf messages and their JSON; the range is protoxy's
     "protoxy>=0.7.2,<0.8",  # compiles protobuf schemas in process, with errors that name the place
     "bcrypt>=5,<6",  # checks the passwords of HTTP Basic
+    "pyjwt[crypto]>=2.10,<3",  # checks bearer tokens
     "requests>=2.34,<3",  # talks to the schema registry
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)

@@ -13,7 +13,9 @@ from kafka_rest.security.certificates import server_context
 from kafka_rest.security.files import BadFile
 from kafka_rest.security.passwords import Passwords, read_users
 from kafka_rest.security.principals import ANONYMOUS
+from kafka_rest.security.remote_keys import RemoteKeys
 from kafka_rest.security.rules import Rules
+from kafka_rest.security.tokens import Claims, Client, Tokens, tokens_from
 
 REALM = "kafka-rest"
 
@@ -22,6 +24,7 @@ class _State(NamedTuple):
     passwords: Passwords | None
     rules: Rules | None
     context: ssl.SSLContext | None
+    tokens: Tokens | None
 
 
 class Authority:
@@ -36,6 +39,14 @@ class Authority:
         self.version = 0
         self._methods = settings[s.AUTHENTICATION_METHOD]
         self._realm = (settings[s.AUTHENTICATION_REALM] or REALM).replace('"', "'")
+        keys = settings[s.AUTHENTICATION_JWKS] if "BEARER" in self._methods else ""
+        remote = keys.startswith(("http://", "https://"))
+        self._key_file = "" if remote else keys
+        self._remote = (
+            RemoteKeys(keys, _claims(settings), settings[s.AUTHENTICATION_JWKS_REFRESH_MS] / 1000)
+            if remote
+            else None
+        )
         self._shown = s.client_authentication(settings)
         self._state = self._read()
 
@@ -59,8 +70,17 @@ class Authority:
     def reload(self) -> None:
         """Read all files again. Blocks for the disk. Raises: BadFile; then nothing has changed."""
         self._state = self._read()
+        if self._remote is not None:
+            self._remote.want()
 
-    def principal(self, authorization: str | None, subject: str | None = None) -> str:
+    def refresh(self) -> bool:
+        """Fetch keys behind a URL, if it is time; blocks within bounds. True if they are others.
+
+        To be called now and then, by a thread that serves no requests.
+        """
+        return self._remote is not None and self._remote.look()
+
+    def client(self, authorization: str | None, subject: str | None = None) -> Client:
         """Who the client is, by its Authorization header, else by its certificate's subject.
 
         May block while a password is checked. Raises: NotAuthenticated, ServiceUnavailable.
@@ -68,11 +88,14 @@ class Authority:
         scheme, _, given = (authorization or "").partition(" ")
         try:
             if scheme.lower() == "basic" and self._state.passwords is not None:
-                return self._state.passwords.principal(given)
+                return Client(self._state.passwords.principal(given))
+            tokens = self._remote or self._state.tokens
+            if scheme.lower() == "bearer" and tokens is not None:
+                return tokens.client(given.strip())
             if subject is not None:
-                return subject
+                return Client(subject)
             if not self._methods and self._shown != "REQUIRED":
-                return ANONYMOUS
+                return Client(ANONYMOUS)
             raise NotAuthenticated(f"{NotAuthenticated.message} {self._wanted} needed.")
         except NotAuthenticated as error:
             if self._methods:
@@ -105,7 +128,18 @@ class Authority:
             Passwords(read_users(users), threads) if "BASIC" in self._methods else None,
             Rules(rules) if rules else None,
             server_context(self._settings),
+            tokens_from(self._key_file, _claims(self._settings)) if self._key_file else None,
         )
+
+
+def _claims(settings: s.Settings) -> Claims:
+    return Claims(
+        settings[s.AUTHENTICATION_JWT_ALGORITHMS],
+        settings[s.AUTHENTICATION_JWT_AUDIENCE],
+        settings[s.AUTHENTICATION_JWT_ISSUER],
+        settings[s.AUTHENTICATION_JWT_PRINCIPAL_CLAIM],
+        settings[s.AUTHENTICATION_JWT_LEEWAY_MS] / 1000,
+    )
 
 
 def file_mistakes(settings: s.Settings) -> list[str]:

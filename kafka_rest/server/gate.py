@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import cors
+from kafka_rest.api.parking import LANE
 from kafka_rest.api.response import error_body
 from kafka_rest.api.rights import RIGHTS
 from kafka_rest.api.watching import ERROR_CODE, STARTED
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.certificates import subject_of
 from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL, take_principal
+from kafka_rest.security.tokens import Client, require_time
 from kafka_rest.server.forwarder import CONTENT_TYPE, came_relayed, raw_path
+from kafka_rest.server.seats import Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,22 +44,25 @@ class Gate:
         # Neither logs nor views nor another worker have a use for it.
         given = environ.pop("HTTP_AUTHORIZATION", None)
         try:
-            if principal is None:
-                principal = self._principal(environ, given)
+            client = Client(principal) if principal is not None else self._client(environ, given)
         except errors.RestError as error:
             environ[ERROR_CODE] = error.error_code
             environ.setdefault(STARTED, time.monotonic())
             return self._refused(error, environ, start_response)
-        environ[PRINCIPAL] = principal
-        environ[RIGHTS] = self._authority.rights(principal)
+        environ[PRINCIPAL] = client.principal
+        environ[RIGHTS] = self._authority.rights(client.principal)
+        ticket: Ticket | None = environ.get(LANE)
+        if ticket is not None and client.until is not None:
+            # The lane asks nobody who the client is, but that may end.
+            ticket.each = lambda: require_time(client, time.time())
         return self._inner(environ, start_response)
 
-    def _principal(self, environ: "WSGIEnvironment", given: str | None) -> str:
+    def _client(self, environ: "WSGIEnvironment", given: str | None) -> Client:
         if self._open(environ):
-            return ANONYMOUS
+            return Client(ANONYMOUS)
         connection = environ.get("gunicorn.socket")
         certificate = getattr(connection, "getpeercert", None)
-        return self._authority.principal(given, subject_of(certificate() if certificate else None))
+        return self._authority.client(given, subject_of(certificate() if certificate else None))
 
     def _open(self, environ: "WSGIEnvironment") -> bool:
         """Whether a request needs no client: by its path, or because it is a browser's own."""

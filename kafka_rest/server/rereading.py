@@ -35,18 +35,20 @@ class Rereader:
         self._authority, self._told, self._then = authority, told, then
 
     def look(self) -> None:
-        """Read the files again if the master has told so since the last look."""
+        """Read the files again if the master has told so since the last look; fetch what is due."""
         told = self._told.value
         if told != self._authority.version:
             self._authority.version = told
             if _reloaded(self._authority):
                 self._then()
+        if self._authority.refresh():
+            self._then()
 
     def run(self) -> None:
         """Look now and then, for as long as the process lives."""
         while True:
-            time.sleep(LOOK_SECONDS)
             self.look()
+            time.sleep(LOOK_SECONDS)
 
 
 def start_rereading(worker: Any, authority: Authority, told: Any) -> None:

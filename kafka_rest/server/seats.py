@@ -75,9 +75,23 @@ class Seat:
 
 
 class Ticket:
-    """A request that the lane can keep; the `Keeper` in its environ."""
+    """A request that the lane can keep; the `Keeper` in its environ.
 
-    __slots__ = ("_key", "_movable", "_raw", "_remember", "_seat", "environ", "moved", "parked")
+    `each` is called before every further request with its head; what it raises sends that request
+    the ordinary way.
+    """
+
+    __slots__ = (
+        "_key",
+        "_movable",
+        "_raw",
+        "_remember",
+        "_seat",
+        "each",
+        "environ",
+        "moved",
+        "parked",
+    )
 
     def __init__(
         self,
@@ -91,6 +105,7 @@ class Ticket:
         self._movable, self._remember = movable, remember
         self.parked: Parked | None = None
         self.moved = False
+        self.each: Callable[[], None] | None = None
         self.environ: Mapping[str, str] = {}
 
     def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
@@ -102,7 +117,8 @@ class Ticket:
         }
         self.parked = parked
         if again is not None:
-            self._remember(self._key, Known(again, self.environ))
+            found = again if self.each is None else _checked(self.each, again)
+            self._remember(self._key, Known(found, self.environ))
 
     def hand_over(self, send: Callable[[bytes, socket.socket], bool]) -> bool:
         """Have the connection sent to whom it is for, with the request's head. True if it has gone.
@@ -114,3 +130,11 @@ class Ticket:
         if self._movable and not self._seat.conn.parser.unreader.buf.getvalue():
             self.moved = send(self._raw, self._seat.sock)
         return self.moved
+
+
+def _checked(check: Callable[[], None], again: Again) -> Again:
+    def serve(body: bytes) -> Parked:
+        check()
+        return again(body)
+
+    return serve

@@ -20,14 +20,15 @@ def _pinned_ports_exist(settings: "Settings") -> Iterator[tuple[str, str]]:
 
 
 def _methods_have_their_files(settings: "Settings") -> Iterator[tuple[str, str]]:
-    if (
-        "BASIC" in settings[t.AUTHENTICATION_METHOD]
-        and not settings[t.AUTHENTICATION_HTPASSWD_FILE]
-    ):
-        yield (
-            t.AUTHENTICATION_HTPASSWD_FILE.name,
-            "the path of a file, for authentication.method BASIC",
-        )
+    methods, users, keys = (
+        settings[t.AUTHENTICATION_METHOD],
+        t.AUTHENTICATION_HTPASSWD_FILE,
+        t.AUTHENTICATION_JWKS,
+    )
+    if "BASIC" in methods and not settings[users]:
+        yield users.name, "the path of a file, for authentication.method BASIC"
+    if "BEARER" in methods and not settings[keys]:
+        yield keys.name, "the path of a file, or a URL, for authentication.method BEARER"
 
 
 def _tls_has_its_files(settings: "Settings") -> Iterator[tuple[str, str]]:

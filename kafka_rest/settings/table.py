@@ -348,9 +348,10 @@ SIMPLECONSUMER_POOL_TIMEOUT_MS = _row(
 
 AUTHENTICATION_METHOD = _row(
     "authentication.method",
-    t.some_of("BASIC", none="NONE"),
+    t.some_of("BASIC", "BEARER", none="NONE"),
     "NONE",
-    "How clients say who they are: NONE, or BASIC with authentication.htpasswd.file.",
+    "How clients say who they are: NONE; BASIC with authentication.htpasswd.file; BEARER with "
+    "authentication.jwks; or both, comma-separated.",
     importance="medium",
 )
 AUTHENTICATION_REALM = _row(
@@ -371,6 +372,52 @@ AUTHENTICATION_HTPASSWD_FILE = _ours(
     "",
     "The users for BASIC, as `htpasswd -B` writes them; read again at SIGHUP.",
     importance="medium",
+)
+AUTHENTICATION_JWKS = _ours(
+    "authentication.jwks",
+    t.text,
+    "",
+    "The public keys for BEARER: the path of a JWKS file, read again at SIGHUP, or an http(s) URL.",
+    importance="medium",
+)
+AUTHENTICATION_JWKS_REFRESH_MS = _ours(
+    "authentication.jwks.refresh.ms",
+    t.integer(1000),
+    "300000",
+    "How often the keys are fetched from a URL; a token with an unknown key has it done sooner.",
+)
+AUTHENTICATION_JWT_ISSUER = _ours(
+    "authentication.jwt.issuer",
+    t.text,
+    "",
+    "The issuer that a token must name; empty: any whose key is known.",
+    importance="medium",
+)
+AUTHENTICATION_JWT_AUDIENCE = _ours(
+    "authentication.jwt.audience",
+    t.words,
+    "",
+    "Audiences of which a token must name one; empty: a token for anybody else is taken as well.",
+    importance="medium",
+)
+AUTHENTICATION_JWT_ALGORITHMS = _ours(
+    "authentication.jwt.algorithms",
+    t.some_of(
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA"),
+        none="",
+    ),
+    "RS256,ES256",
+    "Signatures that are taken.",
+)
+AUTHENTICATION_JWT_PRINCIPAL_CLAIM = _ours(
+    "authentication.jwt.principal.claim", t.text, "sub", "The claim that says who the client is."
+)
+AUTHENTICATION_JWT_LEEWAY_MS = _ours(
+    "authentication.jwt.leeway.ms",
+    t.integer(0, 600_000),
+    "30000",
+    "How far the clocks of issuer and server may be apart.",
 )
 SSL_KEYSTORE_LOCATION = _row(
     "ssl.keystore.location",

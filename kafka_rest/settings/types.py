@@ -120,8 +120,9 @@ def some_of(*known: str, none: str) -> Parser[tuple[str, ...]]:
 
     def parse(value: str) -> tuple[str, ...]:
         found = () if value == none else words(value)
-        if value != none and (not found or not set(found) <= set(known)):
-            raise ValueError(f"{none}, or one or more of {', '.join(known)}")
+        if (value != none or not none) and (not found or not set(found) <= set(known)):
+            start = f"{none}, or " if none else ""
+            raise ValueError(f"{start}one or more of {', '.join(known)}")
         return found
 
     return parse

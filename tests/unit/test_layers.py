@@ -37,6 +37,7 @@ OWNERS: dict[str, set[str]] = {
     "werkzeug": {"api", "app", "devstack"},
     "marshmallow": {"api"},
     "bcrypt": {"security"},
+    "jwt": {"security"},
     "gunicorn": {"server"},
     "click": {"server", "devstack"},
     "javaproperties": {"settings"},

@@ -31,7 +31,7 @@ def settings(folder: Path, rules: str | None = None, *more: str) -> s.Settings:
 def test_nothing_is_asked_by_default() -> None:
     authority = Authority(s.load())
     assert not authority.asked
-    assert authority.principal(None) == "ANONYMOUS"
+    assert authority.client(None).principal == "ANONYMOUS"
     assert authority.rights("ANONYMOUS").may("write", "topic", "t")
 
 
@@ -39,13 +39,16 @@ def test_nothing_is_asked_by_default() -> None:
 def test_refusal_says_how_to_authenticate(tmp_path: Path, header: str | None) -> None:
     authority = Authority(settings(tmp_path, None, "authentication.realm=our realm"))
     with pytest.raises(NotAuthenticated) as failed:
-        authority.principal(header)
+        authority.client(header)
     assert failed.value.headers == {"WWW-Authenticate": 'Basic realm="our realm"'}
     assert (failed.value.status, failed.value.error_code) == (401, 40101)
 
 
 def test_scheme_is_read_in_any_case(tmp_path: Path) -> None:
-    assert Authority(settings(tmp_path)).principal(f"bAsIc {basic('alice', 'secret')}") == "alice"
+    assert (
+        Authority(settings(tmp_path)).client(f"bAsIc {basic('alice', 'secret')}").principal
+        == "alice"
+    )
 
 
 def test_refusal_names_principal_operation_and_resource(tmp_path: Path) -> None:
@@ -113,13 +116,13 @@ def test_workers_follow_what_the_master_has_read(
 def test_changed_password_counts_at_once(tmp_path: Path) -> None:
     authority = Authority(settings(tmp_path))
     old = f"Basic {basic('alice', 'secret')}"
-    assert authority.principal(old) == "alice"
+    assert authority.client(old).principal == "alice"
     hashed = bcrypt.hashpw(b"new", bcrypt.gensalt(4)).decode()
     (tmp_path / "htpasswd").write_text(f"alice:{hashed}\n")
     authority.reload()
     with pytest.raises(NotAuthenticated):
-        authority.principal(old)
-    assert authority.principal(f"Basic {basic('alice', 'new')}") == "alice"
+        authority.client(old)
+    assert authority.client(f"Basic {basic('alice', 'new')}").principal == "alice"
 
 
 def test_basic_needs_its_file() -> None:

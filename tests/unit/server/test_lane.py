@@ -504,6 +504,27 @@ def parsed(bench: Bench, seat: Seat) -> Ticket:
     return ticket
 
 
+def test_head_is_served_for_as_long_as_its_check_lets_it(bench: Bench) -> None:
+    holds = [True]
+
+    def check() -> None:
+        if not holds:
+            raise ValueError
+
+    first, first_seat = bench.connect()
+    first.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool()[0] is first_seat
+    ticket = parsed(bench, first_seat)
+    ticket.each = check
+    ticket.keep(Answer(), at_once, {})
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"<abc>"
+    holds.clear()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc")
+
+
 def test_heads_are_forgotten_at_once_and_for_requests_under_way(bench: Bench) -> None:
     bench.know(at_once)
     client, seat = bench.connect()

@@ -87,7 +87,7 @@ MISTAKES = [
     ("server.trusted.proxies", "10.0.0.0/99", "networks"),
     ("server.worker.class", "gevent", "gthread"),
     ("response.mediatype.default", "x", "media type"),
-    ("authentication.method", "DIGEST", "NONE, or one or more of BASIC"),
+    ("authentication.method", "DIGEST", "NONE, or one or more of BASIC, BEARER"),
     ("consumer.instance.timeout.ms", "-1", "a whole number"),
     ("consumer.long.polls.max", "0", "1"),
 ]
