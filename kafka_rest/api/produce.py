@@ -7,6 +7,7 @@ from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, Later
 from kafka_rest.core.pending import Pending
 from kafka_rest.core.produce import ProduceRequest, ProduceResult, produce
+from kafka_rest.errors import BodyTooLarge
 from kafka_rest.formats import FORMATS
 from kafka_rest.records import Deadline
 
@@ -24,8 +25,15 @@ def produced(
 ) -> Later:
     """Produce the records of a body; the answer comes when each has its report, within bounds.
 
-    Raises: what `core.produce` does, WouldBlock included where the call may not block.
+    Raises: BodyTooLarge for too many records, and what `core.produce` does, WouldBlock included
+    where the call may not block.
     """
+    limits = call.clients.limits
+    if len(body.records.values) > limits.produce_records:
+        raise BodyTooLarge(
+            f"{BodyTooLarge.message}: there are {len(body.records.values)} records, and "
+            f"request.records.max is {limits.produce_records}."
+        )
     request = ProduceRequest(
         topic,
         partition,
@@ -36,7 +44,7 @@ def produced(
         strict_subject=v2_rules,
         tombstones=v2_rules,
     )
-    seconds = call.clients.limits.produce_seconds
+    seconds = limits.produce_seconds
     pending: Pending[ProduceResult] = Pending(Deadline(seconds + REPORT_GRACE_SECONDS))
     deadline = Deadline(seconds, may_block=call.may_block)
     pending.source = produce(call.clients, request, deadline, pending.set)

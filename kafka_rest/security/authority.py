@@ -53,13 +53,16 @@ class Authority:
     @property
     def asked(self) -> bool:
         """Whether requests have to be looked at: their client, or what it may do."""
-        rules = self._settings[s.AUTHORIZATION_FILE]
-        return bool(self._methods or rules or self._shown != "NONE")
+        known = self._methods or self._shown != "NONE" or self._settings[s.AUTHORIZATION_FILE]
+        return bool(known or self._settings[s.REQUEST_RATE_MAX])
 
     @property
     def has_files(self) -> bool:
         """Whether there is anything to read again."""
-        return self.asked or self._state.context is not None
+        # With clients that show certificates there is a context.
+        return bool(
+            self._methods or self._settings[s.AUTHORIZATION_FILE] or self._state.context is not None
+        )
 
     @property
     def context(self) -> ssl.SSLContext:

@@ -4,6 +4,7 @@ What the client may do is decided where the request is served (`api.rights`). A 
 another worker relays was let in there, and says whose it is. Credentials go no further than here.
 """
 
+import functools
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import cors
-from kafka_rest.api.parking import LANE
+from kafka_rest.api.parking import LANE, Again, Parked
 from kafka_rest.api.response import error_body
 from kafka_rest.api.rights import RIGHTS
 from kafka_rest.api.watching import ERROR_CODE, STARTED
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.certificates import subject_of
 from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL, take_principal
+from kafka_rest.security.rates import Rates
 from kafka_rest.security.tokens import Client, require_time
 from kafka_rest.server.forwarder import CONTENT_TYPE, came_relayed, raw_path
 from kafka_rest.server.seats import Ticket
@@ -35,6 +37,8 @@ class Gate:
         self, inner: "WSGIApplication", authority: Authority, settings: s.Settings
     ) -> None:
         self._inner, self._authority, self._settings = inner, authority, settings
+        most = settings[s.REQUEST_RATE_MAX]
+        self._rates = Rates(most) if most else None
         self._skipped = settings[s.AUTHENTICATION_SKIP_PATHS]
 
     def __call__(
@@ -52,14 +56,20 @@ class Gate:
         environ[PRINCIPAL] = client.principal
         environ[RIGHTS] = self._authority.rights(client.principal)
         ticket: Ticket | None = environ.get(LANE)
-        if ticket is not None and client.until is not None:
-            # The lane asks nobody who the client is, but that may end.
-            ticket.each = lambda: require_time(client, time.time())
+        if ticket is not None and (self._rates is not None or client.until is not None):
+            ticket.around = functools.partial(_guarded, client, self._rates)
         return self._inner(environ, start_response)
 
     def _client(self, environ: "WSGIEnvironment", given: str | None) -> Client:
         if self._open(environ):
             return Client(ANONYMOUS)
+        client = self._known(environ, given)
+        # One that another worker relays has been counted there.
+        if self._rates is not None:
+            self._rates.take(client.principal)
+        return client
+
+    def _known(self, environ: "WSGIEnvironment", given: str | None) -> Client:
         connection = environ.get("gunicorn.socket")
         certificate = getattr(connection, "getpeercert", None)
         return self._authority.client(given, subject_of(certificate() if certificate else None))
@@ -86,3 +96,22 @@ class Gate:
         headers |= cors.headers(self._settings, environ)
         start_response(STATUS_LINES[error.status], list(headers.items()))
         return [body]
+
+
+def _guarded(client: Client, rates: Rates | None, again: Again) -> Again:
+    """What the lane serves further requests of a client by: while it is one, and may ask."""
+
+    def serve(body: bytes) -> Parked:
+        if client.until is not None:
+            require_time(client, time.time())
+        if rates is None:
+            return again(body)
+        rates.take(client.principal)
+        try:
+            return again(body)
+        except Exception:
+            # It goes the ordinary way now, where it is counted.
+            rates.give_back(client.principal)
+            raise
+
+    return serve

@@ -77,8 +77,8 @@ class Seat:
 class Ticket:
     """A request that the lane can keep; the `Keeper` in its environ.
 
-    `each` is called before every further request with its head; what it raises sends that request
-    the ordinary way.
+    `around` makes of what serves further requests with its head what serves them only where they
+    may be, and otherwise raises, which sends them the ordinary way.
     """
 
     __slots__ = (
@@ -87,7 +87,7 @@ class Ticket:
         "_raw",
         "_remember",
         "_seat",
-        "each",
+        "around",
         "environ",
         "moved",
         "parked",
@@ -105,7 +105,7 @@ class Ticket:
         self._movable, self._remember = movable, remember
         self.parked: Parked | None = None
         self.moved = False
-        self.each: Callable[[], None] | None = None
+        self.around: Callable[[Again], Again] | None = None
         self.environ: Mapping[str, str] = {}
 
     def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
@@ -117,7 +117,7 @@ class Ticket:
         }
         self.parked = parked
         if again is not None:
-            found = again if self.each is None else _checked(self.each, again)
+            found = again if self.around is None else self.around(again)
             self._remember(self._key, Known(found, self.environ))
 
     def hand_over(self, send: Callable[[bytes, socket.socket], bool]) -> bool:
@@ -130,11 +130,3 @@ class Ticket:
         if self._movable and not self._seat.conn.parser.unreader.buf.getvalue():
             self.moved = send(self._raw, self._seat.sock)
         return self.moved
-
-
-def _checked(check: Callable[[], None], again: Again) -> Again:
-    def serve(body: bytes) -> Parked:
-        check()
-        return again(body)
-
-    return serve

@@ -182,6 +182,19 @@ REQUEST_MAX_BYTES = _ours(
     "67108864",
     "Largest request body; a larger one is answered 413.",
 )
+REQUEST_RECORDS_MAX = _ours(
+    "request.records.max",
+    t.integer(0),
+    "0",
+    "Most records in one produce request; one with more is answered 413. 0: no limit.",
+)
+REQUEST_RATE_MAX = _ours(
+    "request.rate.max",
+    t.integer(0, 1_000_000),
+    "0",
+    "Requests a second that each principal may make of each worker, as many at once after a "
+    "pause; one more is answered 429 with Retry-After. 0: no limit.",
+)
 API_V1_ENABLE = _ours(
     "api.v1.enable",
     t.boolean,
@@ -313,6 +326,13 @@ CONSUMER_INSTANCES_MAX = _ours(
     t.integer(1, 900),
     "200",
     "Consumer instances of each worker; one more is answered 429. Each has some six threads.",
+)
+CONSUMER_INSTANCES_PER_PRINCIPAL_MAX = _ours(
+    "consumer.instances.per.principal.max",
+    t.integer(0),
+    "0",
+    "Consumer instances that each principal may have in each worker; one more is answered 429. "
+    "0: no limit.",
 )
 CONSUMER_LONG_POLLS_MAX = _ours(
     "consumer.long.polls.max",

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from kafka_rest.api.parking import LANE
 from kafka_rest.api.rights import RIGHTS, admit
-from kafka_rest.errors import TopicForbidden
+from kafka_rest.errors import TooManyRequests, TopicForbidden
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.principals import PRINCIPAL, header_of
 from kafka_rest.server.gate import Gate
@@ -31,7 +32,7 @@ class Bench:
         self.seen = dict(environ)
         return [b"served"]
 
-    def ask(self, family: int = socket.AF_INET, **environ: str) -> tuple[str, dict[str, str], Any]:
+    def ask(self, family: int = socket.AF_INET, **environ: Any) -> tuple[str, dict[str, str], Any]:
         """The answer to a request: status, headers, body; "" where it got through."""
         got: list[Any] = ["", []]
         given = {
@@ -103,3 +104,48 @@ def test_endpoint_that_nobody_has_thought_of_is_refused(tmp_path: Path) -> None:
     rights = Authority(settings(tmp_path, "* admin topic *")).rights("alice")
     with pytest.raises(TopicForbidden, match="new is open to nobody"):
         admit({RIGHTS: rights}, "new", {})
+
+
+def test_client_that_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "request.rate.max=1", "authentication.skip.paths=/")
+    assert bench.ask(HTTP_AUTHORIZATION=GOOD)[2] == b"served"
+    status, headers, body = bench.ask(HTTP_AUTHORIZATION=GOOD)
+    assert (status, headers["Retry-After"]) == ("429 Too Many Requests", "1")
+    assert (body["error_code"], "alice may make 1 a second" in body["message"]) == (429, True)
+    # What needs no client, and what another worker relays, is not counted here.
+    for _ in range(3):
+        assert bench.ask(RAW_URI="/")[2] == b"served"
+        assert bench.ask(socket.AF_UNIX, HTTP_X_KAFKA_REST_PRINCIPAL="alice")[2] == b"served"
+
+
+def known(bench: Bench, again: Any) -> Any:
+    """What the lane serves further requests by."""
+    ticket = SimpleNamespace(around=None)
+    bench.ask(HTTP_AUTHORIZATION=GOOD, **{LANE: ticket})
+    return again if ticket.around is None else ticket.around(again)
+
+
+def test_lane_counts_requests_of_a_known_head(tmp_path: Path) -> None:
+    serve = known(Bench(tmp_path, "request.rate.max=3"), lambda body: body)
+    assert [serve(b"1"), serve(b"2")] == [b"1", b"2"]
+    with pytest.raises(TooManyRequests):
+        serve(b"3")
+
+
+def test_request_that_leaves_the_lane_is_counted_where_it_goes(tmp_path: Path) -> None:
+    def fails(_body: bytes) -> None:
+        raise ValueError
+
+    bench = Bench(tmp_path, "request.rate.max=2")
+    serve = known(bench, fails)
+    for _ in range(5):
+        with pytest.raises(ValueError):  # noqa: PT011 - the one above
+            serve(b"")
+    assert bench.ask(HTTP_AUTHORIZATION=GOOD)[2] == b"served"
+
+
+def test_lane_asks_nothing_of_clients_without_end_or_limit(tmp_path: Path) -> None:
+    def again(_body: bytes) -> None:
+        """Serves."""
+
+    assert known(Bench(tmp_path), again) is again

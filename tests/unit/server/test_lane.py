@@ -507,15 +507,19 @@ def parsed(bench: Bench, seat: Seat) -> Ticket:
 def test_head_is_served_for_as_long_as_its_check_lets_it(bench: Bench) -> None:
     holds = [True]
 
-    def check() -> None:
-        if not holds:
-            raise ValueError
+    def around(again: Any) -> Any:
+        def serve(body: bytes) -> Any:
+            if not holds:
+                raise ValueError
+            return again(body)
+
+        return serve
 
     first, first_seat = bench.connect()
     first.sendall(HEAD % 3 + b"abc")
     assert bench.to_pool()[0] is first_seat
     ticket = parsed(bench, first_seat)
-    ticket.each = check
+    ticket.around = around
     ticket.keep(Answer(), at_once, {})
     client, seat = bench.connect()
     client.sendall(HEAD % 3 + b"abc")
