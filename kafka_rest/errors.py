@@ -38,6 +38,11 @@ class BadRequest(RestError):
     message = "Bad Request:"
 
 
+class NotAuthenticated(RestError):
+    error_code = 401
+    message = "Not authenticated:"
+
+
 class InvalidRequest(RestError):
     error_code = 40002
     message = "Kafka refused the request:"

@@ -1,62 +1,36 @@
-"""A token endpoint for the tests: client credentials in, a token that nobody signed out."""
+"""Tokens for tests: who issues them, with keys made here."""
 
-import base64
 import json
-import ssl
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from typing import Any
 
-CLIENT = "alice"
-SECRET = "token-secret"
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 
-@contextmanager
-def token_endpoint(certificate: Path | None = None) -> Iterator[str]:
-    """Serve tokens for CLIENT with SECRET, whose subject is the client; yields the URL.
+class Issuer:
+    """Signs tokens with one key, RS256 or ES256."""
 
-    By https with a certificate, a PEM file that holds its key.
-    """
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Tokens) as server:
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/token"
-        finally:
-            server.shutdown()
-            thread.join()
+    def __init__(self, key_id: str = "k1", algorithm: str = "ES256") -> None:
+        self.key_id, self.algorithm = key_id, algorithm
+        self._key: Any = (
+            rsa.generate_private_key(65537, 2048)
+            if algorithm.startswith("RS")
+            else ec.generate_private_key(ec.SECP256R1())
+        )
 
+    def jwk(self, **more: Any) -> dict[str, Any]:
+        """The public key."""
+        kind: Any = RSAAlgorithm if self.algorithm.startswith("RS") else ECAlgorithm
+        found = kind.to_jwk(self._key.public_key(), as_dict=True)
+        return {**found, "kid": self.key_id, "use": "sig", **more}
 
-class _Tokens(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        expected = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        if self.headers.get("Authorization") == f"Basic {expected}":
-            self._answer(200, {"access_token": _token(CLIENT), "token_type": "bearer"})
-        else:
-            self._answer(401, {"error": "invalid_client", "error_description": "no such client"})
-
-    def log_message(self, *_args: object) -> None:
-        """Nothing."""
-
-    def _answer(self, status: int, body: dict[str, str]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    def token(self, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+        """A token that says so."""
+        given = {"kid": self.key_id} if headers is None else headers
+        return jwt.encode(claims, self._key, self.algorithm, given)
 
 
-def _token(subject: str) -> str:
-    now = int(time.time())
-    parts = {"alg": "none"}, {"sub": subject, "iat": now, "exp": now + 3600}
-    texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
-    return ".".join([*texts, ""])
+def jwks(*issuers: Issuer) -> str:
+    """The public keys of issuers, as a file holds them."""
+    return json.dumps({"keys": [issuer.jwk() for issuer in issuers]})

@@ -4,6 +4,7 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import NO_CONTENT, Answer, Later
+from kafka_rest.api.rights import instance_of
 from kafka_rest.api.v1 import offers
 from kafka_rest.api.v2 import offers as v2
 from kafka_rest.core.consume import ReadResult
@@ -24,6 +25,7 @@ _TRUTH = {"true": True, "false": False}
 )
 def delete_instance(call: Call, group: str, instance: str) -> Answer:
     """Close an instance; its name is free at once."""
+    instance_of(call, group, instance)
     call.clients.instances.delete(group, instance)
     return NO_CONTENT
 

@@ -7,7 +7,7 @@ not percent-decoded, an encoded slash stays inside its segment, and one trailing
 """
 
 import functools
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 from kafka_rest.api.doors import Doors
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, Later
+from kafka_rest.api.rights import RIGHTS, admit
 from kafka_rest.api.v2.errors import differs_in_v2, in_v2
 from kafka_rest.api.watching import ENDPOINT
 from kafka_rest.errors import BadRequest, RestError
@@ -68,6 +69,11 @@ class Route:
         choice = self._negotiation.choose(environ.get("CONTENT_TYPE"), environ.get("HTTP_ACCEPT"))
         environ[ENDPOINT] = _resource(self.name, choice.variant)
         return choice
+
+    def admit(self, environ: Mapping[str, Any], segments: dict[str, str]) -> None:
+        """Refuse a client without the rights that the path takes. Raises: TopicForbidden."""
+        if RIGHTS in environ:
+            admit(environ, self.name, checked(segments))
 
     def answer(self, call: Call, segments: dict[str, str]) -> Answer | Later:
         """What the view of the negotiated version answers, now or later.
@@ -168,6 +174,7 @@ def _server(route: Route) -> Callable[..., Response]:
         # Known from here on, so that errors are answered in the negotiated type.
         g.response_type = choice.response_type
         clients: ClientRegistry = current_app.extensions[CLIENTS]
+        route.admit(request.environ, segments)
         answer = route.answer(Call(request.environ, clients, choice), segments)
         if isinstance(answer, Later):
             answer = answer.wait()

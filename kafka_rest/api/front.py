@@ -85,6 +85,7 @@ class Front:
         try:
             choice = route.choose(environ)
             environ[RESPONSE_TYPE] = choice.response_type
+            route.admit(environ, segments)
             answer = route.answer(Call(environ, self._clients, choice), segments)
             if isinstance(answer, Later):
                 keeper: Keeper | None = environ.get(LANE)

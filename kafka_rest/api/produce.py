@@ -8,6 +8,7 @@ from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.tracing import trace_headers, traced
 from kafka_rest.core.pending import Pending
 from kafka_rest.core.produce import ProduceRequest, ProduceResult, produce
+from kafka_rest.errors import BodyTooLarge
 from kafka_rest.formats import FORMATS
 from kafka_rest.records import Deadline
 
@@ -25,10 +26,16 @@ def produced(
 ) -> Later:
     """Produce the records of a body; the answer comes when each has its report, within bounds.
 
-    Raises: what `core.produce` does, WouldBlock included where the call may not block.
+    Raises: BodyTooLarge for too many records, and what `core.produce` does, WouldBlock included
+    where the call may not block.
     """
     clients = call.clients
     limits = clients.limits
+    if len(body.records.values) > limits.produce_records:
+        raise BodyTooLarge(
+            f"{BodyTooLarge.message}: there are {len(body.records.values)} records, and "
+            f"request.records.max is {limits.produce_records}."
+        )
     if limits.trace_headers:
         body = body._replace(records=traced(body.records, trace_headers(call.environ)))
     request = ProduceRequest(

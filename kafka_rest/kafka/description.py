@@ -12,7 +12,10 @@ from kafka_rest.records import Deadline
 
 @dataclass(frozen=True, slots=True)
 class InstanceDescription:
-    """What a client asked for: enough to make the instance again, here or elsewhere."""
+    """What a client asked for: enough to make the instance again, here or elsewhere.
+
+    `principal` is the client that asked, "" where nobody knows.
+    """
 
     group: str
     name: str
@@ -22,6 +25,7 @@ class InstanceDescription:
     min_bytes: int | None = None
     request_seconds: float | None = None
     include: frozenset[str] = frozenset()
+    principal: str = ""
 
     @property
     def kafka_config(self) -> dict[str, Any]:

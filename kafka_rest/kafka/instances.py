@@ -7,7 +7,7 @@ No lock here is held across a call to Kafka.
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,13 +32,15 @@ MakeInstance = Callable[[InstanceDescription], ConsumerInstance]
 class InstanceLimits:
     """Bounds for the instances of one worker.
 
-    Topics are matched with the patterns of subscriptions every `match_seconds`.
+    Topics are matched with the patterns of subscriptions every `match_seconds`. A client, where it
+    is known, may have `per_principal` of them; 0: no limit.
     """
 
     count: int
     idle_seconds: float
     close_seconds: float
     match_seconds: float
+    per_principal: int = 0
 
 
 class ConsumerInstances:
@@ -61,6 +63,8 @@ class ConsumerInstances:
         self._match_due = clock() + limits.match_seconds
         self._lock = threading.Lock()
         self._instances: dict[Key, ConsumerInstance | None] = {}
+        # How many each client has, with those that are being made.
+        self._having: Counter[str] = Counter()
         self._gone: OrderedDict[Key, str] = OrderedDict()
         self._born = time.time()
         self._closed = threading.Event()
@@ -78,12 +82,13 @@ class ConsumerInstances:
         InvalidConsumerConfig.
         """
         key = (description.group, description.name)
-        self._reserve(key)
+        self._reserve(key, description.principal)
         try:
             instance = self._make(description)
         except BaseException:
             with self._lock:
                 self._instances.pop(key, None)
+                self._one_less(description.principal)
             raise
         with self._lock:
             self._instances[key] = instance
@@ -181,7 +186,12 @@ class ConsumerInstances:
         for instance in wanting:
             instance.match(existing)
 
-    def _reserve(self, key: Key) -> None:
+    def _one_less(self, principal: str) -> None:
+        self._having[principal] -= 1
+        if not self._having[principal]:
+            del self._having[principal]
+
+    def _reserve(self, key: Key, principal: str) -> None:
         with self._lock:
             if key in self._instances:
                 other = self._instances[key]
@@ -197,6 +207,14 @@ class ConsumerInstances:
                     "consumer.instances.max allows. Delete one, or let one expire.",
                     RETRY_AFTER,
                 )
+            most = self._limits.per_principal
+            if principal and most and self._having[principal] >= most:
+                raise errors.TooManyRequests(
+                    f"{principal} has {most} consumer instances in this worker, as many as "
+                    "consumer.instances.per.principal.max allows. Delete one, or let one expire.",
+                    RETRY_AFTER,
+                )
+            self._having[principal] += 1
             self._instances[key] = None
 
     def _remove(self, key: Key, why: str) -> ConsumerInstance | None:
@@ -205,6 +223,7 @@ class ConsumerInstances:
             if instance is None:
                 return None
             del self._instances[key]
+            self._one_less(instance.description.principal)
             self._gone[key] = why
             while len(self._gone) > REMEMBERED_GONE:
                 self._gone.popitem(last=False)

@@ -5,7 +5,7 @@ to stop a worker. It is what Kafka itself takes for such subscriptions since 4.0
 and back references it lacks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kafka_rest.errors import Unprocessable
 
@@ -15,9 +15,12 @@ LONGEST_PATTERN = 1000
 
 
 class TopicPattern:
-    """A compiled pattern. Raises: Unprocessable for one that does not compile."""
+    """A compiled pattern. Raises: Unprocessable for one that does not compile.
 
-    def __init__(self, text: str) -> None:
+    `allowed` says of a topic whether whoever asked for the pattern may have it; None: all.
+    """
+
+    def __init__(self, text: str, allowed: Callable[[str], bool] | None = None) -> None:
         if not text or len(text) > LONGEST_PATTERN:
             raise Unprocessable(
                 f"topic_pattern: it must have 1 to {LONGEST_PATTERN} characters (has {len(text)})."
@@ -33,15 +36,17 @@ class TopicPattern:
             raise Unprocessable(
                 f"topic_pattern: it is no regular expression (RE2 syntax): {_reason(error)}."
             ) from error
-        self.text = text
+        self.text, self._allowed = text, allowed
 
     def matches(self, topics: Iterable[str]) -> tuple[str, ...]:
-        """The topics whose whole name matches, sorted."""
+        """The topics whose whole name matches, sorted, as far as they are allowed."""
         return tuple(
             sorted(
                 topic
                 for topic in topics
-                if topic not in INTERNAL_TOPICS and self._compiled.fullmatch(topic)
+                if topic not in INTERNAL_TOPICS
+                and self._compiled.fullmatch(topic)
+                and (self._allowed is None or self._allowed(topic))
             )
         )
 

@@ -6,6 +6,7 @@ librdkafka does not survive a fork: a producer made before it delivers nothing, 
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -49,7 +50,7 @@ CLOSE_INSTANCE_SECONDS = 5.0
 
 
 class FlowLimits(NamedTuple):
-    """The bounds that the flows look at on every request, in seconds and bytes."""
+    """The bounds that the flows look at on every request, in seconds, bytes and records."""
 
     produce_seconds: float
     trace_headers: bool
@@ -61,6 +62,7 @@ class FlowLimits(NamedTuple):
     read_min_bytes: int
     join_seconds: float
     commit_seconds: float
+    produce_records: int
 
 
 class _Lazy(Generic[T]):
@@ -104,6 +106,7 @@ class ClientRegistry:
             read_min_bytes=settings[s.FETCH_MIN_BYTES],
             join_seconds=settings[s.CONSUMER_JOIN_TIMEOUT_MS] / 1000,
             commit_seconds=settings[s.CONSUMER_COMMIT_TIMEOUT_MS] / 1000,
+            produce_records=settings[s.REQUEST_RECORDS_MAX] or sys.maxsize,
         )
         self.subject_strategies = {
             "key": STRATEGIES[settings[s.SCHEMA_REGISTRY_KEY_SUBJECT_NAME_STRATEGY]],
@@ -160,6 +163,7 @@ class ClientRegistry:
                 idle_seconds=self.settings[s.CONSUMER_INSTANCE_TIMEOUT_MS] / 1000,
                 close_seconds=CLOSE_INSTANCE_SECONDS,
                 match_seconds=config.match_seconds(self.settings),
+                per_principal=self.settings[s.CONSUMER_INSTANCES_PER_PRINCIPAL_MAX],
             ),
             # Looked up when a pattern wants it, not now: that would open a connection.
             lambda deadline: self.metadata.topics(deadline),

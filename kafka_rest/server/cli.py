@@ -18,6 +18,7 @@ from kafka_rest import settings as s
 from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.schema_access import registry_mistakes
 from kafka_rest.kafka.trial import client_mistakes
+from kafka_rest.security.authority import file_mistakes
 from kafka_rest.server import hooks, logs, systemd
 from kafka_rest.settings import documents
 
@@ -70,7 +71,12 @@ def start(file: str | None, overrides: tuple[str, ...], background: bool) -> Non
     Settings come from FILE, from variables KAFKA_REST_..., and from --set, which win in this order.
     """
     settings = _load(file, overrides)
-    problems = [_busy(settings), *client_mistakes(settings), *registry_mistakes(settings)]
+    problems = [
+        _busy(settings),
+        *file_mistakes(settings),
+        *client_mistakes(settings),
+        *registry_mistakes(settings),
+    ]
     if any(problems):
         _fail("\n".join(filter(None, problems)))
     if background:
@@ -129,6 +135,7 @@ def check_config(file: str | None, overrides: tuple[str, ...]) -> None:
     if not mistakes:
         settings = _load(file, overrides)
         warnings += translation_warnings(settings)
+        mistakes += file_mistakes(settings)
         mistakes += client_mistakes(settings) + registry_mistakes(settings)
     for warning in warnings:
         click.echo(f"warning: {warning}")

@@ -11,7 +11,6 @@ import functools
 import io
 import logging
 import re
-import socket
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -30,8 +29,6 @@ from kafka_rest.metrics.table import HAND_OVERS, RELAY_SECONDS
 from kafka_rest.pinning import owner_peer, owner_slot
 from kafka_rest.records import Deadline
 from kafka_rest.server.link import (
-    PEER_HEADER,
-    SCHEME_HEADER,
     Lost,
     RelayedAnswer,
     Unreachable,
@@ -39,9 +36,10 @@ from kafka_rest.server.link import (
     refusal,
 )
 from kafka_rest.server.long_polls import LongPolls
-from kafka_rest.server.peers import SIGNATURE_HEADER, Claims, Peers
+from kafka_rest.server.origins import Origin, origin_of
+from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners
-from kafka_rest.server.seats import CLIENT, Ticket
+from kafka_rest.server.seats import Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -50,10 +48,6 @@ log = logging.getLogger(__name__)
 
 _INSTANCE = re.compile(r"/consumers/([^/]+)/instances/([^/]+)(/[^?]*)?\Z")
 _CREATE = re.compile(r"/consumers/([^/]+)/?\Z")
-_CLAIMS = tuple(
-    "HTTP_" + name.upper().replace("-", "_")
-    for name in (PEER_HEADER, SCHEME_HEADER, SIGNATURE_HEADER)
-)
 PEER_ENDPOINT = "relayed"
 """The endpoint of what another proxy answers, as it is counted here."""
 
@@ -107,7 +101,8 @@ class Forwarder:
     ) -> Iterable[bytes]:
         environ[STARTED] = time.monotonic()
         try:
-            relayed, from_peer = self._believe(environ)
+            origin = origin_of(environ, self._peers)
+            relayed, from_peer = origin is Origin.WORKER, origin is Origin.PROXY
             path = raw_path(environ)
             if not path.startswith("/consumers/"):
                 return self._inner(environ, start_response)
@@ -132,22 +127,6 @@ class Forwarder:
         except errors.RestError as error:
             environ[ERROR_CODE] = error.error_code
             return render_error(error, start_response)
-
-    def _believe(self, environ: "WSGIEnvironment") -> tuple[bool, bool]:
-        """Whether another worker relays a request, or another proxy; then it says whose it is.
-
-        What it says so with is taken off, and not believed of anybody else. Raises: Forbidden.
-        """
-        address, scheme, signature = (environ.pop(name, None) for name in _CLAIMS)
-        relayed = came_relayed(environ)
-        from_peer = signature is not None and not relayed
-        if from_peer:
-            claims = Claims(address or "", scheme or "", signature or "")
-            self._peers.require_signed(environ, claims)
-        if address is not None and (relayed or from_peer):
-            environ["REMOTE_ADDR"] = environ[CLIENT] = address
-            environ["wsgi.url_scheme"] = scheme or "http"
-        return relayed, from_peer
 
     def _owner(self, environ: "WSGIEnvironment", path: str) -> Owner | None:
         """The owner of the instance that a request is about; None where it is about none yet."""
@@ -237,12 +216,6 @@ class Forwarder:
 
     def _observe(self, started: float, outcome: str) -> None:
         self._cells.observe(RELAY_SECONDS, time.monotonic() - started, outcome)
-
-
-def came_relayed(environ: "WSGIEnvironment") -> bool:
-    """True for a request on the private Unix socket."""
-    connection = environ.get("gunicorn.socket")
-    return connection is not None and connection.family == socket.AF_UNIX
 
 
 def raw_path(environ: "WSGIEnvironment") -> str:

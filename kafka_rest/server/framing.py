@@ -5,6 +5,7 @@ Framing rules are gunicorn's own. Relies on names of gunicorn that a test pins.
 
 import json
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -47,7 +48,7 @@ class Unreader(SocketUnreader):
             if time.monotonic() < self.deadline:
                 data: bytes = super().chunk(size_hint)
                 return data
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             # SO_RCVTIMEO ran out.
             pass
         raise Stalled

@@ -27,16 +27,19 @@ from kafka_rest.kafka.config import translation_warnings
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.metrics import Cells
 from kafka_rest.records import Deadline
+from kafka_rest.security.authority import Authority
 from kafka_rest.server.access_log import AccessLog
 from kafka_rest.server.allocator import keep_tidy, limit_arenas
 from kafka_rest.server.counting import Gauges, Lending, watcher
 from kafka_rest.server.forwarder import Forwarder, Place
+from kafka_rest.server.gate import Gate
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.health import Board, Health
 from kafka_rest.server.identified import Identified
 from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners, socket_path
+from kafka_rest.server.rereading import reread, start_rereading
 from kafka_rest.server.scrape import Scrape
 from kafka_rest.server.systemd import Notifier
 
@@ -83,6 +86,9 @@ class Server:
         self._ready = multiprocessing.Value("i", 0)
         self._told = multiprocessing.Value("i", 0)
         self._systemd = Notifier(self.slots)
+        # Looked at without a lock, which a killed worker would keep.
+        self._told_to_reread = multiprocessing.Value("i", 0, lock=False)
+        self.authority = Authority(settings)
         self._slot = 0
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
@@ -174,7 +180,12 @@ class Server:
             app, place, owners, peers, most, parks, clients.cells
         )
         ports = [listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]]
-        pages = Management(forwarder, self._pages(clients), ports)
+        asked = (
+            Gate(forwarder, self.authority, self.settings, peers)
+            if self.authority.asked
+            else forwarder
+        )
+        pages = Management(asked, self._pages(clients), ports)
         return Identified(pages, always=self._access_log.on)
 
     def _pages(self, clients: ClientRegistry) -> Pages:
@@ -205,6 +216,9 @@ class Server:
         term = signal.getsignal(signal.SIGTERM)
         if callable(term):
             signal.signal(signal.SIGINT, lambda _number, frame: term(signal.SIGTERM, frame))
+        if self.authority.has_files:
+            # gunicorn's own handler replaces the workers, which would end their consumers.
+            server.handle_hup = lambda: reread(self.authority, self._told_to_reread)
         # The collector writes to every object that it looks at, and a page written to is copied.
         gc.collect()
         gc.freeze()
@@ -247,6 +261,7 @@ class Server:
             self._answered = all_of([self._answered, counting] if self._answered else [counting])
         worker.answered, worker.is_urgent = self._answered, is_urgent
         worker.sockets = [*worker.sockets, *self._management]
+        worker.tls_ports, worker.authority = s.tls_ports(self.settings), self.authority
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots, self._cells)
@@ -272,6 +287,8 @@ class Server:
             gauges = Gauges(self._cells, self._clients, worker, self._thread_polls)
             self._refresh = gauges.refresh
             gauges.start()
+        if self.authority.has_files:
+            start_rereading(worker, self.authority, self._told_to_reread)
         self._drain_at_term(worker)
         self._watch(worker, self._clients)
         self._tell_when_all_are_ready()

@@ -144,17 +144,31 @@ class Lane:
         if length != int(dict(request.headers).get("CONTENT-LENGTH", "0")):
             return None
         movable, seat.arrived = not (length or seat.arrived), False
-        return Ticket(seat, raw, key, movable, self.remember)
+        remember = functools.partial(self.remember, heads=self._heads)
+        return Ticket(seat, raw, key, movable, remember)
 
-    def remember(self, key: Key, known: Known) -> None:
-        """Serve requests with this head from now on."""
+    def remember(self, key: Key, known: Known, heads: dict[Key, Known] | None = None) -> None:
+        """Serve requests with this head from now on.
+
+        Not if all `heads` that there were when the request began have been forgotten meanwhile.
+        """
         if _LEFT.search(key[0]):
             # Of such a field the head would not tell what the next request has in it.
             return
         with self._heads_lock:
+            if heads is not None and heads is not self._heads:
+                return
             while len(self._heads) >= HEADS:
                 del self._heads[next(iter(self._heads))]
             self._heads[key] = known
+
+    def forget_all(self) -> None:
+        """Forget every head, since what it stands for may have changed.
+
+        One request at most, that the lane is just taking up, is still served by what was known.
+        """
+        with self._heads_lock:
+            self._heads = {}
 
     def park(self, seat: Seat, parked: Parked, environ: Mapping[str, str], started: float) -> None:
         """Keep the connection until the answer is there, which may be now."""

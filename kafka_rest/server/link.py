@@ -14,6 +14,7 @@ import msgspec
 from kafka_rest import errors
 from kafka_rest.api.response import error_body
 from kafka_rest.records import Deadline
+from kafka_rest.security.principals import header_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -205,6 +206,7 @@ def _headers(environ: "WSGIEnvironment", body: bytes) -> dict[str, str]:
         headers["Content-Type"] = environ["CONTENT_TYPE"]
     if body or environ["REQUEST_METHOD"] in ("POST", "PUT"):
         headers["Content-Length"] = str(len(body))
+    headers |= header_of(environ)
     headers[PEER_HEADER] = str(environ.get("REMOTE_ADDR", ""))
     headers[SCHEME_HEADER] = str(environ.get("wsgi.url_scheme", "http"))
     # http.client adds its own where there is none, which would change what is negotiated.

@@ -1,7 +1,7 @@
 """The other proxies of a cluster: relays requests to them, and tells their relays from forgeries.
 
-A relayed request says whose it is (address and scheme) and is signed with `cluster.secret`. The
-secret itself never travels. Who owns what is `pinning`'s matter.
+A relayed request says whose it is (address, scheme, principal) and is signed with `cluster.secret`.
+The secret itself never travels. Who owns what is `pinning`'s matter.
 """
 
 import hmac
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from kafka_rest import errors
 from kafka_rest.errors import RestError, ServiceUnavailable
 from kafka_rest.records import Clock, Deadline
+from kafka_rest.security.principals import HEADER, header_of
 from kafka_rest.server.crossings import Crossing, Crossings
 from kafka_rest.server.link import (
     Link,
@@ -53,6 +54,7 @@ class Claims(NamedTuple):
     address: str
     scheme: str
     signature: str
+    principal: str = ""
 
 
 class Dialler:
@@ -127,7 +129,11 @@ class Peers:
             why = "it is relayed by another proxy, but cluster.peers is not set here."
         elif hmac.compare_digest(
             self._signature(
-                environ["REQUEST_METHOD"], environ["RAW_URI"], claims.address, claims.scheme
+                environ["REQUEST_METHOD"],
+                environ["RAW_URI"],
+                claims.address,
+                claims.scheme,
+                claims.principal,
             ).encode(),
             claims.signature.encode("latin-1", "replace"),
         ):
@@ -200,6 +206,7 @@ class Peers:
             ascii_uri(environ),
             str(environ.get("REMOTE_ADDR", "")),
             str(environ.get("wsgi.url_scheme", "http")),
+            header_of(environ).get(HEADER, ""),
         )
         try:
             return self._links[peer].begin(environ, body, deadline, {SIGNATURE_HEADER: signature})
@@ -238,9 +245,9 @@ class Peers:
         log.warning("peer failed id=%s what=%s reason=%s", self._ids[peer], what, error or "-")
         return _unavailable(f"the proxy {self._ids[peer]}, which owns this consumer, {what}")
 
-    def _signature(self, method: str, uri: str, address: str, scheme: str) -> str:
+    def _signature(self, *said: str) -> str:
         # None of these can hold a line end.
-        text = "\n".join((method, uri, address, scheme)).encode("latin-1", "replace")
+        text = "\n".join(said).encode("latin-1", "replace")
         return hmac.new(self._secret, text, sha256).hexdigest()
 
 

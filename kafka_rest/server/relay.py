@@ -33,6 +33,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def came_relayed(environ: "WSGIEnvironment") -> bool:
+    """True for a request on the private Unix socket."""
+    connection = environ.get("gunicorn.socket")
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
 def socket_path(run_dir: str, slot: int) -> str:
     """The path of a slot's private socket."""
     return os.path.join(run_dir, f"slot-{slot}.sock")

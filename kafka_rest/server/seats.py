@@ -96,9 +96,23 @@ class Seat:
 
 
 class Ticket:
-    """A request that the lane can keep; the `Keeper` in its environ."""
+    """A request that the lane can keep; the `Keeper` in its environ.
 
-    __slots__ = ("_key", "_movable", "_raw", "_remember", "_seat", "environ", "moved", "parked")
+    `around` makes of what serves further requests with its head what serves them only where they
+    may be, and otherwise raises, which sends them the ordinary way.
+    """
+
+    __slots__ = (
+        "_key",
+        "_movable",
+        "_raw",
+        "_remember",
+        "_seat",
+        "around",
+        "environ",
+        "moved",
+        "parked",
+    )
 
     def __init__(
         self,
@@ -112,6 +126,7 @@ class Ticket:
         self._movable, self._remember = movable, remember
         self.parked: Parked | None = None
         self.moved = False
+        self.around: Callable[[Again], Again] | None = None
         self.environ: Mapping[str, str] = {}
 
     def keep(self, parked: Parked, again: Again | None, environ: Mapping[str, Any]) -> None:
@@ -121,7 +136,8 @@ class Ticket:
         self._seat.ask(environ)
         if again is not None:
             head = {n: value for n, value in self.environ.items() if n not in VARYING_NAMES}
-            self._remember(self._key, Known(again, head))
+            found = again if self.around is None else self.around(again)
+            self._remember(self._key, Known(found, head))
 
     def hand_over(self, send: Callable[[bytes, socket.socket], bool]) -> bool:
         """Have the connection sent to whom it is for, with the request's head. True if it has gone.

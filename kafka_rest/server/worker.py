@@ -12,7 +12,6 @@ import logging
 import queue
 import select
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -27,10 +26,12 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.watching import Watcher
-from kafka_rest.server.framing import STALL_SECONDS, Parser, Response, write_error
+from kafka_rest.security.authority import Authority
+from kafka_rest.server.framing import Parser, Response, write_error
 from kafka_rest.server.handover import Arrivals, Arrived
 from kafka_rest.server.lane import Lane
 from kafka_rest.server.seats import Seat, Ticket
+from kafka_rest.server.tls import begin_tls, limit_stalls
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -123,11 +124,14 @@ class Worker(ThreadWorker):
     """The worker class of this server.
 
     `answered` is told of each answer that the lane sends; None for no one. `is_urgent` tells a
-    request by its head that only takes a thread for a moment, and must get one.
+    request by its head that only takes a thread for a moment, and must get one. Connections to
+    `tls_ports` speak TLS with what `authority` has for them.
     """
 
     answered: Watcher | None = None
     is_urgent: Callable[[bytes], bool] = staticmethod(lambda _head: False)
+    tls_ports: frozenset[int] = frozenset()
+    authority: Authority
     wsgi: Any
 
     def init_process(self) -> None:
@@ -188,9 +192,8 @@ class Worker(ThreadWorker):
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to the lane if it is new, else to the threads of its pool."""
-        if self.plain and not hasattr(conn, "seat"):
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALL_SECONDS, 0))
+        if self.is_plain(conn) and not hasattr(conn, "seat"):
+            limit_stalls(conn.sock)
             conn.parser = Parser(self.cfg, conn.sock, conn.client)
             conn.readable = select.poll()
             conn.readable.register(conn.sock, select.POLLIN)
@@ -235,7 +238,7 @@ class Worker(ThreadWorker):
         kept = done.exception() is None and done.result()
         if kept is _IN_LANE:
             return
-        if kept and self.plain:
+        if kept and self.is_plain(conn):
             self.lane.watch(conn.seat)
         else:
             self.method_queue.defer(self.finish_request, conn, done)
@@ -245,15 +248,37 @@ class Worker(ThreadWorker):
 
         Whether to keep it, or that the lane has it.
         """
-        if self.plain:
+        if self.is_plain(conn):
             return self._handle_plain(conn)
         if not conn.initialized and not conn.wait_for_data(LINGER_MS / 1000):
             # To the poller; gunicorn's own worker would keep this thread for 5 s.
             return _DEFER
+        secure = self.is_tls(conn)
+        if secure and not conn.initialized:
+            conn.data_ready = False
+            if not begin_tls(conn, self.authority.context, self.cfg):
+                conn.close = lambda graceful=False: None
+                return False
+            if not (conn.sock.pending() or conn.wait_for_data(LINGER_MS / 1000)):
+                # The first request may take its time as any other.
+                return _DEFER
         keep = super().handle(conn)
+        # What has been decrypted already will not make the socket readable.
+        while keep and secure and conn.sock.pending():
+            keep = super().handle(conn)
         if not keep:
             self.close(conn)
         return keep
+
+    def is_tls(self, conn: Any) -> bool:
+        """True for a connection that came to an https listener."""
+        return bool(self.tls_ports) and (
+            isinstance(conn.server, tuple) and conn.server[1] in self.tls_ports
+        )
+
+    def is_plain(self, conn: Any) -> bool:
+        """True for a connection that the lane can have."""
+        return self.plain and not self.is_tls(conn)
 
     def _handle_plain(self, conn: Any) -> Any:
         seat: Seat = conn.seat
@@ -284,8 +309,11 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request, or let the application leave the answer to the lane."""
-        if self.plain:
+        if self.is_plain(conn):
             req.ticket = conn.ticket = self.lane.ticket(conn.seat, req)
+        elif self.is_tls(conn):
+            # The parser knows it of the whole server only.
+            req.scheme = "https"
         return super().handle_request(req, conn)
 
     def next_request(self, conn: Any) -> bool:
@@ -306,7 +334,7 @@ class Worker(ThreadWorker):
     def close(self, conn: Any) -> None:
         """Close here: the main loop would stand still for a client that does not close."""
         linger = CLOSE_SECONDS
-        if self.plain:
+        if getattr(conn, "seat", None) is not None:
             self.lane.forget(conn.seat)
             if not conn.seat.lingers:
                 linger = 0.0

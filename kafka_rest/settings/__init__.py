@@ -5,11 +5,13 @@ The rows stand in `table`; this package also makes every document about them.
 
 from kafka_rest.settings.derived import (
     Cluster,
+    client_authentication,
     cluster,
     listeners,
     longest_read_seconds,
     pinned_port,
     thread_polls_max,
+    tls_ports,
 )
 from kafka_rest.settings.load import Mistake, Settings, SettingsError, load, warnings
 from kafka_rest.settings.table import *  # noqa: F403 - the rows are this package's vocabulary
@@ -23,11 +25,13 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "client_authentication",
     "cluster",
     "listeners",
     "load",
     "longest_read_seconds",
     "pinned_port",
     "thread_polls_max",
+    "tls_ports",
     "warnings",
 ]

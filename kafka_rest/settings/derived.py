@@ -38,6 +38,20 @@ def pinned_port(settings: "Settings", slot: int) -> int:
     return listeners(settings)[0].port + 1 + slot
 
 
+def tls_ports(settings: "Settings") -> frozenset[int]:
+    """The ports of https listeners; a worker's own is like the first listener."""
+    found = {listener.port for listener in listeners(settings) if listener.scheme == "https"}
+    if settings[t.CONSUMER_PINNING_LISTENERS] and listeners(settings)[0].scheme == "https":
+        found |= {pinned_port(settings, slot) for slot in range(settings[t.SERVER_WORKERS])}
+    return frozenset(found)
+
+
+def client_authentication(settings: "Settings") -> str:
+    """Whether clients show certificates: NONE, REQUESTED or REQUIRED."""
+    wanted: str = settings[t.SSL_CLIENT_AUTHENTICATION]
+    return "REQUIRED" if wanted == "NONE" and settings[t.SSL_CLIENT_AUTH] else wanted
+
+
 def longest_read_seconds(settings: "Settings") -> float:
     """The longest wait of a read that a client may ask for."""
     own = settings[t.CONSUMER_REQUEST_TIMEOUT_MS]

@@ -181,7 +181,7 @@ LISTENERS = _row(
     "listeners",
     t.listeners,
     "",
-    "Where to listen, http://HOST:PORT; empty: all addresses at `port`.",
+    "Where to listen, http://HOST:PORT or https://HOST:PORT; empty: all addresses at `port`.",
     importance="high",
 )
 PORT = _row(
@@ -302,6 +302,19 @@ REQUEST_MAX_BYTES = _ours(
     t.integer(1),
     "67108864",
     "Largest request body; a larger one is answered 413.",
+)
+REQUEST_RECORDS_MAX = _ours(
+    "request.records.max",
+    t.integer(0),
+    "0",
+    "Most records in one produce request; one with more is answered 413. 0: no limit.",
+)
+REQUEST_RATE_MAX = _ours(
+    "request.rate.max",
+    t.integer(0, 1_000_000),
+    "0",
+    "Requests a second that each principal may make of each worker, as many at once after a "
+    "pause; one more is answered 429 with Retry-After. 0: no limit.",
 )
 API_V1_ENABLE = _ours(
     "api.v1.enable",
@@ -442,6 +455,13 @@ CONSUMER_INSTANCES_MAX = _ours(
     "200",
     "Consumer instances of each worker; one more is answered 429. Each has some six threads.",
 )
+CONSUMER_INSTANCES_PER_PRINCIPAL_MAX = _ours(
+    "consumer.instances.per.principal.max",
+    t.integer(0),
+    "0",
+    "Consumer instances that each principal may have in each worker; one more is answered 429. "
+    "0: no limit.",
+)
 CONSUMER_LONG_POLLS_MAX = _ours(
     "consumer.long.polls.max",
     t.integer(1),
@@ -471,15 +491,131 @@ SIMPLECONSUMER_POOL_TIMEOUT_MS = _row(
     "How long such a read waits for a client of the pool; 0: as long as the request may take.",
 )
 
-# -- settings of the reference that have no use here
-# ---------------------------------------------------------
+# -- who clients are, and what they may do
+# ---------------------------------------------------------------------------------
 
 AUTHENTICATION_METHOD = _row(
     "authentication.method",
-    t.one_of("NONE"),
+    t.some_of("BASIC", "BEARER", none="NONE"),
     "NONE",
-    "Only NONE: this server does not check who its clients are. Let nginx do it.",
+    "How clients say who they are: NONE; BASIC with authentication.htpasswd.file; BEARER with "
+    "authentication.jwks; or both, comma-separated.",
+    importance="medium",
 )
+AUTHENTICATION_REALM = _row(
+    "authentication.realm",
+    t.text,
+    "",
+    "The realm that a 401 names; empty: kafka-rest.",
+)
+AUTHENTICATION_SKIP_PATHS = _row(
+    "authentication.skip.paths",
+    t.names,
+    "",
+    "Paths, such as /, that need no credentials, comma-separated; rules still hold.",
+)
+AUTHENTICATION_HTPASSWD_FILE = _ours(
+    "authentication.htpasswd.file",
+    t.text,
+    "",
+    "The users for BASIC, as `htpasswd -B` writes them; read again at SIGHUP.",
+    importance="medium",
+)
+AUTHENTICATION_JWKS = _ours(
+    "authentication.jwks",
+    t.text,
+    "",
+    "The public keys for BEARER: the path of a JWKS file, read again at SIGHUP, or an http(s) URL.",
+    importance="medium",
+)
+AUTHENTICATION_JWKS_REFRESH_MS = _ours(
+    "authentication.jwks.refresh.ms",
+    t.integer(1000),
+    "300000",
+    "How often the keys are fetched from a URL; a token with an unknown key has it done sooner.",
+)
+AUTHENTICATION_JWT_ISSUER = _ours(
+    "authentication.jwt.issuer",
+    t.text,
+    "",
+    "The issuer that a token must name; empty: any whose key is known.",
+    importance="medium",
+)
+AUTHENTICATION_JWT_AUDIENCE = _ours(
+    "authentication.jwt.audience",
+    t.words,
+    "",
+    "Audiences of which a token must name one; empty: a token for anybody else is taken as well.",
+    importance="medium",
+)
+AUTHENTICATION_JWT_ALGORITHMS = _ours(
+    "authentication.jwt.algorithms",
+    t.some_of(
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA"),
+        none="",
+    ),
+    "RS256,ES256",
+    "Signatures that are taken.",
+)
+AUTHENTICATION_JWT_PRINCIPAL_CLAIM = _ours(
+    "authentication.jwt.principal.claim", t.text, "sub", "The claim that says who the client is."
+)
+AUTHENTICATION_JWT_LEEWAY_MS = _ours(
+    "authentication.jwt.leeway.ms",
+    t.integer(0, 600_000),
+    "30000",
+    "How far the clocks of issuer and server may be apart.",
+)
+SSL_KEYSTORE_LOCATION = _row(
+    "ssl.keystore.location",
+    t.text,
+    "",
+    "For https listeners: a PEM file with the server's certificate, those between it and its "
+    "authority, and the private key; read again at SIGHUP.",
+    importance="high",
+)
+SSL_KEYSTORE_PASSWORD = _row(
+    "ssl.keystore.password", t.text, "", "The same as ssl.key.password.", importance="high"
+)
+SSL_KEYSTORE_TYPE = _row("ssl.keystore.type", t.one_of("PEM"), "PEM", "Only PEM.")
+SSL_KEY_PASSWORD = _row(
+    "ssl.key.password",
+    t.text,
+    "",
+    "The password of the private key, where it is encrypted.",
+    importance="high",
+)
+SSL_TRUSTSTORE_LOCATION = _row(
+    "ssl.truststore.location",
+    t.text,
+    "",
+    "A PEM file with the authorities of clients' certificates; read again at SIGHUP.",
+    importance="high",
+)
+SSL_TRUSTSTORE_TYPE = _row("ssl.truststore.type", t.one_of("PEM"), "PEM", "Only PEM.")
+SSL_CLIENT_AUTHENTICATION = _row(
+    "ssl.client.authentication",
+    t.one_of("NONE", "REQUESTED", "REQUIRED"),
+    "NONE",
+    "Whether a client must, may or need not show a certificate; its subject is who it is.",
+    importance="medium",
+)
+SSL_CLIENT_AUTH = _row(
+    "ssl.client.auth", t.boolean, "false", "true: as ssl.client.authentication=REQUIRED."
+)
+AUTHORIZATION_FILE = _ours(
+    "authorization.file",
+    t.text,
+    "",
+    "Who may read, write, describe and administer what, a line for each right, and nothing "
+    "else is allowed; empty: all may do all. Read again at SIGHUP.",
+    importance="medium",
+)
+
+# -- settings of the reference that have no use here
+# ---------------------------------------------------------
+
 _ignored("zookeeper.connect", "localhost:2181", "Kafka's own protocol is all that is needed")
 _ignored("producer.threads", "5", "one producer serves all requests of a worker")
 _ignored("consumer.threads", "1", "a read takes a thread only when there is something to read")
@@ -489,20 +625,12 @@ _ignored("metric.reporters", "", "Java classes cannot be loaded")
 _ignored("metrics.jmx.prefix", "kafka.rest", "there is no JMX")
 _ignored("metrics.num.samples", "2", "there is no JMX")
 _ignored("metrics.sample.window.ms", "30000", "there is no JMX")
-_ignored("authentication.realm", "", "see authentication.method")
-_ignored("authentication.roles", "*", "see authentication.method")
-_HTTPS = "listeners are http, HTTPS belongs to the nginx in front"
+_ignored("authentication.roles", "*", "see authorization.file")
+_HTTPS = "https listeners speak TLS 1.2 and 1.3, as OpenSSL comes configured"
 for _name, _default in {
-    "ssl.keystore.location": "",
-    "ssl.keystore.password": "",
-    "ssl.key.password": "",
-    "ssl.truststore.location": "",
     "ssl.truststore.password": "",
-    "ssl.keystore.type": "JKS",
-    "ssl.truststore.type": "JKS",
     "ssl.protocol": "TLS",
     "ssl.provider": "",
-    "ssl.client.auth": "false",
     "ssl.enabled.protocols": "",
     "ssl.keymanager.algorithm": "",
     "ssl.trustmanager.algorithm": "",

@@ -119,6 +119,19 @@ def one_of(*words: str) -> Parser[str]:
     return parse
 
 
+def some_of(*known: str, none: str) -> Parser[tuple[str, ...]]:
+    """Some of a few words, comma-separated, or the one that stands for none of them."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = () if value == none else words(value)
+        if (value != none or not none) and (not found or not set(found) <= set(known)):
+            start = f"{none}, or " if none else ""
+            raise ValueError(f"{start}one or more of {', '.join(known)}")
+        return found
+
+    return parse
+
+
 def words(value: str) -> tuple[str, ...]:
     """A comma-separated list; blanks around commas are dropped, empty is the empty list."""
     return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -135,15 +148,13 @@ def urls(value: str) -> tuple[str, ...]:
 
 
 def listeners(value: str) -> tuple[Listener, ...]:
-    """A comma-separated list of `http://host:port`."""
+    """A comma-separated list of `http://host:port` and `https://host:port`."""
     found: list[Listener] = []
     for url in words(value):
         parts = urlsplit(url)
         port = _port(url)
-        if parts.scheme != "http" or not port or parts.path.strip("/"):
-            raise ValueError(
-                "a comma-separated list of http://HOST:PORT (put nginx in front of it for HTTPS)"
-            )
+        if parts.scheme not in ("http", "https") or not port or parts.path.strip("/"):
+            raise ValueError("a comma-separated list of http://HOST:PORT or https://HOST:PORT")
         found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
     return tuple(found)
 

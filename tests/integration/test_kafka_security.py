@@ -13,7 +13,7 @@ from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline
 from tests.secure_kafka import SecureKafka
 from tests.stack import Proxy, Reply, Stack, wait_for
-from tests.tokens import CLIENT, SECRET, token_endpoint
+from tests.token_endpoint import CLIENT, SECRET, token_endpoint
 
 WRONG = "hunter2"
 MODULE = "org.apache.kafka.common.security"

@@ -13,7 +13,7 @@ LAYERS: dict[str, float] = {
     # Still the ground floor, but it raises errors.
     "media": 0.5,
     "pulse": 0.5,
-    **dict.fromkeys(("formats", "schemas"), 1),
+    **dict.fromkeys(("formats", "schemas", "security"), 1),
     "kafka": 2,
     "core": 3,
     "api": 4,
@@ -37,6 +37,8 @@ OWNERS: dict[str, set[str]] = {
     "flask": {"api", "app", "devstack"},
     "werkzeug": {"api", "app", "devstack"},
     "marshmallow": {"api"},
+    "bcrypt": {"security"},
+    "jwt": {"security"},
     "gunicorn": {"server"},
     "prometheus_client": {"server"},
     "click": {"server", "devstack"},

@@ -7,12 +7,14 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
 from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer, Later, to_json
+from kafka_rest.api.rights import instance_of
 from kafka_rest.api.v1 import offers, shapes
 from kafka_rest.core import consume
 from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
 from kafka_rest.kafka import config
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.records import Deadline
+from kafka_rest.security.principals import PRINCIPAL
 
 OFFSET_RESETS = ("smallest", "largest")
 _GROUP = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -37,7 +39,7 @@ def create_instance(call: Call, group: str) -> Answer:
 def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer | Later:
     """Read from a topic, to which the first read subscribes the instance for life."""
     max_bytes = call.query_long("max_bytes", UNLIMITED)
-    found = call.clients.instances.get(group, instance)
+    found = instance_of(call, group, instance)
     require_format(found, call.format_name)
     request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.records)
     return read_answer(consume.read_topic(call.clients, found, request, topic))
@@ -52,7 +54,7 @@ def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer | La
 def commit_offsets(call: Call, group: str, instance: str) -> Answer:
     """Commit what the instance has returned to its client; a body is not looked at."""
     deadline = Deadline(call.clients.limits.commit_seconds)
-    found = call.clients.instances.get(group, instance)
+    found = instance_of(call, group, instance)
     return to_json(shapes.committed(found.commit(deadline)))
 
 
@@ -86,6 +88,7 @@ def _description(call: Call, group: str, options: ConsumerOptions) -> InstanceDe
         embedded_format=_format(options),
         auto_offset_reset=_offset_reset(call, options),
         auto_commit=auto_commit(call, options, otherwise=False),
+        principal=call.environ.get(PRINCIPAL, ""),
     )
 
 

@@ -4,13 +4,15 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import Answer, to_json
+from kafka_rest.api.rights import allowed_topics
 from kafka_rest.api.v1 import offers, shapes
 
 
 @endpoint("topics.list", "GET", "/topics", offers.TOPICS)
 def list_topics(call: Call) -> Answer:
     """List the names of all topics."""
-    return to_json(call.clients.metadata.topics(look_up_deadline(call)))
+    names = call.clients.metadata.topics(look_up_deadline(call))
+    return to_json(allowed_topics(call, "describe", names))
 
 
 @endpoint("topics.get", "GET", "/topics/<topic>", offers.TOPICS)

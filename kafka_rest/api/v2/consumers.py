@@ -5,6 +5,7 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import NO_CONTENT, Answer, Later, to_json
+from kafka_rest.api.rights import instance_of, readable_topics, require_reads, require_topics
 from kafka_rest.api.v1.shapes import instance as instance_shape
 from kafka_rest.api.v2 import envelopes, offers, shapes
 from kafka_rest.api.v2.records import includable, included
@@ -24,6 +25,7 @@ from kafka_rest.kafka.description import InstanceDescription, Target
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.media import parse_accept
 from kafka_rest.records import Deadline
+from kafka_rest.security.principals import PRINCIPAL
 
 # As the reference names them, and what librdkafka calls them.
 OFFSET_RESETS = {"earliest": "earliest", "latest": "latest", "none": "error"}
@@ -50,11 +52,13 @@ def create_instance(call: Call, group: str) -> Answer:
 def subscribe(call: Call, group: str, instance: str) -> Answer:
     """Subscribe to topics, in place of those before, or to those that a pattern matches."""
     topics, pattern = envelopes.subscription(call.body())
-    found, deadline = _instance(call, group, instance), look_up_deadline(call)
+    require_topics(call, "read", topics or ())
+    found, deadline = instance_of(call, group, instance), look_up_deadline(call)
     if topics is not None:
         found.subscribe(topics, deadline)
     elif pattern is not None:
-        compiled = TopicPattern(pattern)
+        # Also of topics that come later it takes those that the client may read by then.
+        compiled = TopicPattern(pattern, readable_topics(call))
         found.subscribe_pattern(compiled, call.clients.metadata.topics(deadline), deadline)
     return NO_CONTENT
 
@@ -62,14 +66,14 @@ def subscribe(call: Call, group: str, instance: str) -> Answer:
 @endpoint("consumers.get-subscription", "GET", f"{_PATH}/subscription", offers.CONSUMERS)
 def get_subscription(call: Call, group: str, instance: str) -> Answer:
     """List the topics subscribed to: those that match, for a pattern."""
-    return to_json({"topics": list(_instance(call, group, instance).subscription.topics)})
+    return to_json({"topics": list(instance_of(call, group, instance).subscription.topics)})
 
 
 @endpoint("consumers.unsubscribe", "DELETE", f"{_PATH}/subscription", offers.CONSUMERS)
 def unsubscribe(call: Call, group: str, instance: str) -> Answer:
     """End any subscription or assignment; blocks while a join under way ends."""
     deadline = Deadline(call.clients.limits.join_seconds)
-    _instance(call, group, instance).unsubscribe(deadline)
+    instance_of(call, group, instance).unsubscribe(deadline)
     return NO_CONTENT
 
 
@@ -77,21 +81,23 @@ def unsubscribe(call: Call, group: str, instance: str) -> Answer:
 def assign(call: Call, group: str, instance: str) -> Answer:
     """Assign partitions by hand, in place of those before."""
     places = set(envelopes.partitions(call.body()))
-    _instance(call, group, instance).assign(places, look_up_deadline(call))
+    require_topics(call, "read", [place.topic for place in places])
+    instance_of(call, group, instance).assign(places, look_up_deadline(call))
     return NO_CONTENT
 
 
 @endpoint("consumers.get-assignments", "GET", f"{_PATH}/assignments", offers.CONSUMERS)
 def get_assignments(call: Call, group: str, instance: str) -> Answer:
     """List the partitions assigned, by hand or by the group."""
-    return to_json(shapes.partitions(_instance(call, group, instance).owned))
+    return to_json(shapes.partitions(instance_of(call, group, instance).owned))
 
 
 @endpoint("consumers.seek-to-offset", "POST", f"{_PATH}/positions", offers.CONSUMERS)
 def seek(call: Call, group: str, instance: str) -> Answer:
     """Go on reading partitions from given offsets or times; in order, up to a failing one."""
     targets = envelopes.positions(call.body())
-    found, deadline = _instance(call, group, instance), look_up_deadline(call)
+    require_topics(call, "read", [place.topic for place, _ in targets])
+    found, deadline = instance_of(call, group, instance), look_up_deadline(call)
     for place, target in targets:
         found.seek(place, target, deadline)
     return NO_CONTENT
@@ -113,11 +119,12 @@ def seek_to_end(call: Call, group: str, instance: str) -> Answer:
 def commit_offsets(call: Call, group: str, instance: str) -> Answer:
     """Commit the offsets of the body; without one, what has been returned to the client."""
     offsets = envelopes.commit(call.body())
-    found = _instance(call, group, instance)
+    found = instance_of(call, group, instance)
     deadline = Deadline(call.clients.limits.commit_seconds)
     if offsets is None:
         found.commit(deadline, wait=call.query_text("async").lower() != "true")
         return to_json([])
+    require_topics(call, "read", [place.topic for place in offsets])
     for place in offsets:
         # A broker keeps offsets of whatever it is told, or never answers.
         call.clients.metadata.require_partition(place, deadline)
@@ -132,8 +139,9 @@ def get_committed(call: Call, group: str, instance: str) -> Answer:
     if envelopes.absent(body):
         raise because(PartitionNotFound, "The body names the partitions: it must not be empty.")
     places = envelopes.partitions(body)
+    require_topics(call, "describe", [place.topic for place in places])
     deadline = Deadline(call.clients.limits.commit_seconds)
-    stored = _instance(call, group, instance).committed(places, deadline)
+    stored = instance_of(call, group, instance).committed(places, deadline)
     return to_json(shapes.committed(stored))
 
 
@@ -143,7 +151,8 @@ def read_records(call: Call, group: str, instance: str) -> Answer | Later:
     timeout = call.query_long("timeout", NOT_GIVEN)
     max_bytes = call.query_long("max_bytes", NOT_GIVEN)
     include = included(call)
-    found = _instance(call, group, instance)
+    found = instance_of(call, group, instance)
+    require_reads(call, found)
     media_type = _media_type(call, found)
     request = consume.ReadRequest(
         max_bytes if max_bytes > 0 else None,
@@ -153,13 +162,10 @@ def read_records(call: Call, group: str, instance: str) -> Answer | Later:
     return read_answer(consume.read(call.clients, found, request), media_type)
 
 
-def _instance(call: Call, group: str, name: str) -> ConsumerInstance:
-    return call.clients.instances.get(group, name)
-
-
 def _seek_to(call: Call, group: str, instance: str, target: Target) -> Answer:
     places = envelopes.partitions(call.body())
-    found, deadline = _instance(call, group, instance), look_up_deadline(call)
+    require_topics(call, "read", [place.topic for place in places])
+    found, deadline = instance_of(call, group, instance), look_up_deadline(call)
     for place in places or found.owned:
         found.seek(place, target, deadline)
     return NO_CONTENT
@@ -198,6 +204,7 @@ def _description(
             None if options.request_timeout_ms is None else options.request_timeout_ms / 1000
         ),
         include=includable(options.include or "", "include"),
+        principal=call.environ.get(PRINCIPAL, ""),
     )
 
 

@@ -4,6 +4,7 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer, to_json
+from kafka_rest.api.rights import allowed_topics
 from kafka_rest.api.v1 import shapes
 from kafka_rest.api.v2 import offers
 from kafka_rest.kafka.patterns import INTERNAL_TOPICS
@@ -12,7 +13,7 @@ from kafka_rest.kafka.patterns import INTERNAL_TOPICS
 @endpoint("topics.list", "GET", "/topics", offers.METADATA)
 def list_topics(call: Call) -> Answer:
     """List the names of all topics but Kafka's own."""
-    names = call.clients.metadata.topics(look_up_deadline(call))
+    names = allowed_topics(call, "describe", call.clients.metadata.topics(look_up_deadline(call)))
     return to_json([name for name in names if name not in INTERNAL_TOPICS])
 
 

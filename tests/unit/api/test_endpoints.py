@@ -12,6 +12,7 @@ from kafka_rest import settings as s
 from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import routes
 from kafka_rest.api.request import Call
+from kafka_rest.api.rights import NEEDS
 from kafka_rest.errors import RestError
 from kafka_rest.kafka.registry import ClientRegistry
 
@@ -42,3 +43,8 @@ def test_refusal_that_nobody_renders_holds_nothing(version: str, content: bytes)
         assert held() is None
     finally:
         gc.enable()
+
+
+def test_every_endpoint_says_which_rights_it_takes() -> None:
+    assert app.VIEWS
+    assert {route.name for route in routes(["v1", "v2"], Doors())} == set(NEEDS)

@@ -35,6 +35,7 @@ def test_failure_to_render_is_answered_and_lets_go_of_its_frames(failure: Except
         method="POST",
         rule="/r",
         choose=lambda _environ: SimpleNamespace(response_type="a/b"),
+        admit=lambda _environ, _segments: None,
         answer=lambda _call, _segments: Later(pending, render),
     )
     clients: Any = SimpleNamespace(settings=s.load(None, {}))

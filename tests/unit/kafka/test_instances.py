@@ -25,7 +25,11 @@ class Bench:
         self.making = threading.Event()
         self.making.set()
         limits = InstanceLimits(
-            count=3, idle_seconds=IDLE_SECONDS, close_seconds=1.0, match_seconds=30.0
+            count=3,
+            idle_seconds=IDLE_SECONDS,
+            close_seconds=1.0,
+            match_seconds=30.0,
+            per_principal=2,
         )
         self.instances = ConsumerInstances(self._make, limits, lambda _: [], self.clock)
 
@@ -40,8 +44,10 @@ class Bench:
 
         return ConsumerInstance(description, {}, threading.Event(), FakeReads(), client, self.clock)
 
-    def create(self, name: str, group: str = "g") -> ConsumerInstance:
-        return self.instances.create(InstanceDescription(group, name, "binary", "smallest", False))
+    def create(self, name: str, group: str = "g", principal: str = "") -> ConsumerInstance:
+        return self.instances.create(
+            InstanceDescription(group, name, "binary", "smallest", False, principal=principal)
+        )
 
 
 @pytest.fixture
@@ -144,3 +150,27 @@ def test_close_closes_every_client(bench: Bench) -> None:
         bench.create(name)
     bench.instances.close(Deadline(5))
     assert all(consumer.closed.is_set() for consumer in bench.consumers)
+
+
+def test_client_may_have_so_many_however_they_end(bench: Bench) -> None:
+    bench.create("a", principal="ann")
+    for _ in range(3):
+        with pytest.raises(errors.InvalidConsumerConfig):
+            bench.create("bad", principal="ann")
+    bench.create("b", principal="ann")
+    with pytest.raises(errors.TooManyRequests, match="ann has 2 consumer instances") as failed:
+        bench.create("c", principal="ann")
+    assert failed.value.headers == {"Retry-After": "1"}
+    bench.create("c", principal="bob")
+    bench.instances.delete("g", "c")
+    bench.instances.delete("g", "a")
+    bench.create("a", principal="ann")
+    bench.clock.advance(IDLE_SECONDS)
+    bench.instances.expire()
+    bench.create("a", principal="ann")
+    bench.create("b", principal="ann")
+
+
+def test_clients_that_nobody_knows_have_no_limit_of_their_own(bench: Bench) -> None:
+    for name in "abc":
+        bench.create(name)

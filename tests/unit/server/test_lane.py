@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
 from kafka_rest.api.parking import Again
 from kafka_rest.api.watching import Asked, Watcher
@@ -502,3 +503,57 @@ def test_closed_connection_is_free_without_the_collector(bench: Bench) -> None:
         wait_until(lambda: held() is None)
     finally:
         gc.enable()
+
+
+def parsed(bench: Bench, seat: Seat) -> Ticket:
+    """The leave to keep a request that has reached the pool."""
+    seat.conn.parser.cfg = Config()
+    ticket = bench.lane.ticket(seat, next(seat.conn.parser))
+    assert ticket is not None
+    return ticket
+
+
+def test_head_is_served_for_as_long_as_its_check_lets_it(bench: Bench) -> None:
+    holds = [True]
+
+    def around(again: Any) -> Any:
+        def serve(body: bytes, environ: Any) -> Any:
+            if not holds:
+                raise ValueError
+            return again(body, environ)
+
+        return serve
+
+    first, first_seat = bench.connect()
+    first.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool()[0] is first_seat
+    ticket = parsed(bench, first_seat)
+    ticket.around = around
+    ticket.keep(Answer(), lambda body, _environ: at_once(body), {})
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"<abc>"
+    holds.clear()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc")
+
+
+def test_heads_are_forgotten_at_once_and_for_requests_under_way(bench: Bench) -> None:
+    bench.know(at_once)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    assert answer_of(client)[1] == b"<abc>"
+    bench.lane.forget_all()
+    client.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (seat, HEAD % 3 + b"abc")
+    # It is let in by what held so far, and that changes before its head is remembered.
+    ticket = parsed(bench, seat)
+    bench.lane.forget_all()
+    ticket.keep(Answer(), lambda body, _environ: at_once(body), {})
+    other, next_seat = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (next_seat, HEAD % 3 + b"abc")
+    parsed(bench, next_seat).keep(Answer(), lambda body, _environ: at_once(body), {})
+    third, _ = bench.connect()
+    third.sendall(HEAD % 3 + b"abc")
+    assert answer_of(third)[1] == b"<abc>"

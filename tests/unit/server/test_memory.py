@@ -37,11 +37,14 @@ START = "import sys, kafka_rest.server.{start}, kafka_rest.server.worker; print(
 # are.
 LATER = {
     "avro",
+    "bcrypt",
     "charset_normalizer",
     "fastavro",
+    "cryptography",
     "google",
     "hypothesis",
     "jsonschema",
+    "jwt",
     "kafka_rest.devstack",
     "kafka_rest.formats.avro",
     "kafka_rest.formats.jsonschema",

@@ -1,0 +1,85 @@
+"""A JWKS behind a URL: fetched by a thread of the worker, never by a request."""
+
+import logging
+import time
+import urllib.request
+from collections.abc import Callable
+
+from kafka_rest.errors import ServiceUnavailable
+from kafka_rest.records import Clock
+from kafka_rest.security.tokens import Claims, Client, Tokens
+
+log = logging.getLogger(__name__)
+
+FETCH_SECONDS = 5.0
+AGAIN_SECONDS = 10.0
+"""How soon after a fetch the next may follow: one that failed, or that a new key asks for."""
+MOST_BYTES = 1 << 20
+
+Fetch = Callable[[str], str]
+
+
+class RemoteKeys:
+    """The newest keys that could be fetched, and when to fetch again."""
+
+    def __init__(
+        self,
+        url: str,
+        claims: Claims,
+        refresh_seconds: float,
+        fetch: Fetch | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._url, self._claims, self._refresh = url, claims, refresh_seconds
+        self._fetch, self._clock = fetch or _fetch, clock
+        self._tokens: Tokens | None = None
+        self._due = self._earliest = clock()
+
+    def client(self, token: str) -> Client:
+        """Who a token is for. Never blocks. Raises: NotAuthenticated, ServiceUnavailable."""
+        tokens = self._tokens
+        if tokens is None:
+            raise ServiceUnavailable(
+                f"{ServiceUnavailable.message}: the keys for tokens are not there yet. Try again.",
+                {"Retry-After": "1"},
+            )
+        try:
+            return tokens.client(token)
+        except Exception:
+            if not tokens.knows(token):
+                # Its issuer may have new keys.
+                self._due = self._earliest
+            raise
+
+    def want(self) -> None:
+        """Have the keys fetched at the next look."""
+        self._due = self._earliest = self._clock()
+
+    def look(self) -> bool:
+        """Fetch the keys if it is time; blocks for the fetch, within bounds. True for new ones.
+
+        Where that fails, the keys stay as they were.
+        """
+        now = self._clock()
+        if now < self._due:
+            return False
+        self._earliest = now + AGAIN_SECONDS
+        try:
+            text = self._fetch(self._url)
+            if self._tokens is not None and text == self._tokens.text:
+                self._due = now + self._refresh
+                return False
+            tokens = Tokens(text, self._url, self._claims)
+        except Exception as error:
+            # Of the network or of the content; the log shows neither.
+            log.warning("keys for tokens not fetched url=%s reason=%s", self._url, error)
+            self._due = self._earliest
+            return False
+        self._tokens, self._due = tokens, now + self._refresh
+        return True
+
+
+def _fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
+        data: bytes = answer.read(MOST_BYTES)
+    return data.decode()

@@ -1,0 +1,132 @@
+"""Who asks: WSGI middleware before the forwarder, that names the client of a request or refuses it.
+
+What the client may do is decided where the request is served (`api.rights`). A request that
+another worker relays was let in there, and says whose it is. Credentials go no further than here.
+"""
+
+import functools
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kafka_rest import errors
+from kafka_rest import settings as s
+from kafka_rest.api import cors
+from kafka_rest.api.parking import LANE, Again, Parked
+from kafka_rest.api.response import error_body
+from kafka_rest.api.rights import RIGHTS
+from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.security.authority import Authority
+from kafka_rest.security.certificates import subject_of
+from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL
+from kafka_rest.security.rates import Rates
+from kafka_rest.security.tokens import Client, require_time
+from kafka_rest.server.forwarder import raw_path
+from kafka_rest.server.link import CONTENT_TYPE
+from kafka_rest.server.origins import Origin, origin_of
+from kafka_rest.server.peers import Peers
+from kafka_rest.server.seats import Ticket
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STATUS_LINES = {
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    429: "429 Too Many Requests",
+    503: "503 Unavailable",
+}
+
+
+class Gate:
+    """The middleware."""
+
+    def __init__(
+        self,
+        inner: "WSGIApplication",
+        authority: Authority,
+        settings: s.Settings,
+        peers: Peers,
+    ) -> None:
+        self._inner, self._authority, self._settings = inner, authority, settings
+        self._peers = peers
+        most = settings[s.REQUEST_RATE_MAX]
+        self._rates = Rates(most) if most else None
+        self._skipped = settings[s.AUTHENTICATION_SKIP_PATHS]
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        # Neither logs nor views nor another worker have a use for it.
+        given = environ.pop("HTTP_AUTHORIZATION", None)
+        try:
+            # Who relays a request has let its client in.
+            relayed = origin_of(environ, self._peers) is not Origin.CLIENT
+            principal = environ.get(PRINCIPAL) if relayed else None
+            client = Client(principal) if principal is not None else self._client(environ, given)
+        except errors.RestError as error:
+            environ[ERROR_CODE] = error.error_code
+            environ.setdefault(STARTED, time.monotonic())
+            return self._refused(error, environ, start_response)
+        environ[PRINCIPAL] = client.principal
+        environ[RIGHTS] = self._authority.rights(client.principal)
+        ticket: Ticket | None = environ.get(LANE)
+        if ticket is not None and (self._rates is not None or client.until is not None):
+            ticket.around = functools.partial(_guarded, client, self._rates)
+        return self._inner(environ, start_response)
+
+    def _client(self, environ: "WSGIEnvironment", given: str | None) -> Client:
+        if self._open(environ):
+            return Client(ANONYMOUS)
+        client = self._known(environ, given)
+        # One that another worker relays has been counted there.
+        if self._rates is not None:
+            self._rates.take(client.principal)
+        return client
+
+    def _known(self, environ: "WSGIEnvironment", given: str | None) -> Client:
+        connection = environ.get("gunicorn.socket")
+        certificate = getattr(connection, "getpeercert", None)
+        return self._authority.client(given, subject_of(certificate() if certificate else None))
+
+    def _open(self, environ: "WSGIEnvironment") -> bool:
+        """Whether a request needs no client: by its path, or because it is a browser's own."""
+        if self._skipped and raw_path(environ) in self._skipped:
+            return True
+        # A browser sends no credentials with the question whether it may ask.
+        return (
+            environ["REQUEST_METHOD"] == "OPTIONS"
+            and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+            and bool(self._settings[s.ACCESS_CONTROL_ALLOW_ORIGIN])
+        )
+
+    def _refused(
+        self,
+        error: errors.RestError,
+        environ: Mapping[str, Any],
+        start_response: "StartResponse",
+    ) -> list[bytes]:
+        body = error_body(error, debug=False)
+        headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **error.headers}
+        headers |= cors.headers(self._settings, environ)
+        start_response(STATUS_LINES[error.status], list(headers.items()))
+        return [body]
+
+
+def _guarded(client: Client, rates: Rates | None, again: Again) -> Again:
+    """What the lane serves further requests of a client by: while it is one, and may ask."""
+
+    def serve(body: bytes, environ: Mapping[str, str]) -> Parked:
+        if client.until is not None:
+            require_time(client, time.time())
+        if rates is None:
+            return again(body, environ)
+        rates.take(client.principal)
+        try:
+            return again(body, environ)
+        except Exception:
+            # It goes the ordinary way now, where it is counted.
+            rates.give_back(client.principal)
+            raise
+
+    return serve

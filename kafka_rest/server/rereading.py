@@ -1,0 +1,72 @@
+"""Reads the operator's files again in every worker when the master has been told to (SIGHUP).
+
+The master reads them first: a file that cannot be used reaches no worker, and one that is made
+later begins with what the master has. Workers are told by a number that they share with the master
+and look at: a signal would end one that is just starting.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kafka_rest.security.authority import Authority
+from kafka_rest.security.files import BadFile
+from kafka_rest.server.lane import Lane
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+
+
+def reread(authority: Authority, told: Any) -> None:
+    """In the master: read the files, and tell the workers if they can be used."""
+    if _reloaded(authority):
+        authority.version += 1
+        told.value = authority.version
+        log.info("files of users, rules and certificates read again")
+
+
+class Rereader:
+    """A worker's look at whether the master has told it. `then` is called after each change."""
+
+    def __init__(self, authority: Authority, told: Any, then: Callable[[], None]) -> None:
+        self._authority, self._told, self._then = authority, told, then
+
+    def look(self) -> None:
+        """Read the files again if the master has told so since the last look; fetch what is due."""
+        told = self._told.value
+        if told != self._authority.version:
+            self._authority.version = told
+            if _reloaded(self._authority):
+                self._then()
+        if self._authority.refresh():
+            self._then()
+
+    def run(self) -> None:
+        """Look now and then, for as long as the process lives."""
+        while True:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+
+
+def start_rereading(worker: Any, authority: Authority, told: Any) -> None:
+    """Start a worker's thread that looks; its lane then forgets what it knew of heads."""
+    # gunicorn's own worker class has no lane.
+    lane: Lane | None = getattr(worker, "lane", None)
+    rereader = Rereader(authority, told, lane.forget_all if lane else lambda: None)
+    threading.Thread(target=rereader.run, name="rereader", daemon=True).start()
+
+
+def _reloaded(authority: Authority) -> bool:
+    try:
+        authority.reload()
+    except BadFile as error:
+        log.error("the files stay as they were: %s", error)
+        return False
+    except Exception:
+        # The thread must live on: the next reload may go well.
+        log.exception("the files stay as they were")
+        return False
+    return True

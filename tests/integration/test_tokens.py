@@ -1,0 +1,114 @@
+"""Clients with tokens: keys from a URL, a token that ends on a connection that stays."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.wire.client import Client
+from tests.stack import Proxy, Stack, wait_for
+from tests.tokens import Issuer, jwks
+
+REPEATS = 4
+
+
+class Keys:
+    """Serves a JWKS."""
+
+    def __init__(self) -> None:
+        self.issuer = Issuer()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = jwks(outer.issuer).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[Keys]:
+    made = Keys()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def proxy(stack: Stack, keys: Keys) -> Iterator[Proxy]:
+    settings = {
+        "authentication.method": "BEARER",
+        "authentication.jwks": keys.url,
+        "authentication.jwt.audience": "kafka",
+        "authentication.jwt.leeway.ms": "0",
+        "authentication.skip.paths": "/",
+        "server.access.log": "true",
+        "debug": "true",
+    }
+    with Proxy(stack, settings) as running:
+        wait_for(lambda: ask(running, keys.issuer.token(**claims())) == 200)
+        yield running
+
+
+def claims(seconds: float = 600) -> dict[str, object]:
+    return {"sub": "ann", "aud": "kafka", "exp": time.time() + seconds}
+
+
+def ask(proxy: Proxy, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return proxy.request("GET", "/topics", headers=headers).status
+
+
+def produce(topic: str, token: str) -> bytes:
+    body = b'{"records":[{"value":1}]}'
+    return (
+        f"POST /topics/{topic} HTTP/1.1\r\nHost: kafka\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/vnd.kafka.json.v2+json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def test_known_head_is_refused_once_its_token_has_ended(
+    proxy: Proxy, stack: Stack, keys: Keys
+) -> None:
+    topic = stack.create_topic()
+    short, long = (keys.issuer.token(**claims(seconds)) for seconds in (4, 600))
+    with Client(proxy.port) as client:
+        for _ in range(REPEATS):
+            assert client.ask(produce(topic, short)).status == 200
+            assert client.ask(produce(topic, long)).status == 200
+        wait_for(lambda: client.ask(produce(topic, short)).status == 401)
+        refused = client.ask(produce(topic, short))
+        assert b'WWW-Authenticate: Bearer realm="kafka-rest"' in refused.head
+        assert refused.json["error_code"] == 401
+        assert "it has expired" in refused.json["message"]
+        assert client.ask(produce(topic, long)).status == 200
+    said = proxy.log() + refused.body.decode()
+    for secret in (*short.split("."), *long.split(".")):
+        assert secret not in said
+
+
+def test_new_keys_take_the_place_of_the_old(proxy: Proxy, stack: Stack, keys: Keys) -> None:
+    topic, old = stack.create_topic(), keys.issuer.token(**claims())
+    with Client(proxy.port) as client:
+        for _ in range(REPEATS):
+            assert client.ask(produce(topic, old)).status == 200
+        keys.issuer = Issuer("k2")
+        fresh = keys.issuer.token(**claims())
+        assert ask(proxy, fresh) == 401
+        # Every worker fetches by itself, each once it has seen the new key.
+        wait_for(lambda: all(ask(proxy, fresh) == 200 for _ in range(8)), 30)
+        wait_for(lambda: client.ask(produce(topic, old)).status == 401, 30)
