@@ -53,7 +53,7 @@ class ConsumerInstance:
         self._attempt_due = False
         self._handed_out: Offsets = {}
         config = {**config, **description.kafka_config}
-        self._member = Membership(config, self._about, self._forget, make)
+        self._member = Membership(config, self._about, self._forget, make, clock)
         self._subscriber = Subscriber(self._member, self._about)
         self._reader = Reader(
             self._line, self._member, self._subscriber, self._hand_out, self._about

@@ -6,6 +6,7 @@ every call.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from kafka_rest.kafka.failures import BROKER_TROUBLE, NO_DATA_YET, error_of, res
 from kafka_rest.kafka.messages import LIBRDKAFKA_LOG, are_records, place_of
 from kafka_rest.kafka.positions import Stored
 from kafka_rest.kafka.trouble import BrokerTrouble
-from kafka_rest.records import Deadline, TopicPartition
+from kafka_rest.records import Clock, Deadline, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Membership:
         about: str,
         revoked: Callable[[set[TopicPartition]], None],
         make: Callable[[dict[str, Any]], Consumer] = Consumer,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._about, self._revoked = about, revoked
         # By the newer protocol a member names itself, and leaves at once.
@@ -59,7 +61,7 @@ class Membership:
         # Some partitions are; all those of the assignment are.
         self._paused = self._all_paused = False
         self._starts: Offsets = {}
-        self._trouble, self._denials = BrokerTrouble("consumer"), Denials()
+        self._trouble, self._denials = BrokerTrouble("consumer", clock), Denials()
         self._failure: RestError | None = None
         self._answer: tuple[KafkaError | None, Offsets] | None = None
         self._consumer = make(
@@ -277,6 +279,7 @@ class Membership:
                 error = self._answer[0]
                 if error is not None and error.code() != KafkaError._NO_OFFSET:
                     raise KafkaException(error)
+                self._trouble.over()
                 return
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "No answer to the commit in time"))
 

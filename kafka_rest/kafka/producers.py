@@ -218,7 +218,7 @@ class SharedProducer:
 
     @property
     def trouble(self) -> KafkaError | None:
-        """What has ended the producer, else the last broker trouble of the past minute, if any."""
+        """What has ended the producer, else the last broker trouble , if it is fresh."""
         return self._troubles.last
 
     @property

@@ -14,7 +14,8 @@ from kafka_rest.records import Clock
 
 log = logging.getLogger(__name__)
 
-TROUBLE_SECONDS = 60.0
+TROUBLE_SECONDS = 40.0
+"""librdkafka tells the same trouble again after 30 s and a second's wait for the next attempt."""
 _NO_TOKEN = "OAUTHBEARER token"
 # While it goes on, librdkafka tells it again with every connection, about once a second.
 REFUSAL_SECONDS = 10.0
@@ -53,7 +54,7 @@ class BrokerTrouble:
 
     @property
     def last(self) -> KafkaError | None:
-        """What has ended the client, else the last trouble of the past minute."""
+        """What has ended the client, else the last trouble, for `TROUBLE_SECONDS`."""
         return self._since(TROUBLE_SECONDS)
 
     @property

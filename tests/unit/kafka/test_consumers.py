@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError
 from kafka_rest import errors
 from kafka_rest.kafka.description import ReadLimits
 from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
+from kafka_rest.kafka.trouble import TROUBLE_SECONDS
 from kafka_rest.records import Deadline, TopicPartition
 from tests.unit.fakes import FakeMessage
 from tests.unit.kafka.bench import Decode, InstanceBench
@@ -320,6 +321,34 @@ def test_lost_brokers_are_told_only_when_nothing_came(bench: Bench) -> None:
     bench.consumer.queue.append(trouble)
     with pytest.raises(errors.KafkaRetriable):
         bench.read()
+
+
+def lose_brokers(bench: Bench) -> None:
+    """A read is told that they are away."""
+    bench.consumer.queue.append(FakeMessage(error=KafkaError(KafkaError._ALL_BROKERS_DOWN)))
+    for _ in range(2):
+        with pytest.raises(errors.KafkaRetriable):
+            bench.read()
+
+
+def test_trouble_of_a_reader_that_has_read_all_does_not_last_for_ever(bench: Bench) -> None:
+    lose_brokers(bench)
+    bench.clock.advance(TROUBLE_SECONDS)
+    assert bench.read() == []
+
+
+def test_trouble_is_over_when_partitions_are_assigned(bench: Bench) -> None:
+    lose_brokers(bench)
+    bench.consumer.assign_now(0)
+    assert bench.read() == []
+
+
+def test_trouble_is_over_when_a_commit_is_done(bench: Bench) -> None:
+    bench.add((0, 0, b"a"))
+    assert bench.read() == [0]
+    lose_brokers(bench)
+    bench.instance.commit(bench.deadline())
+    assert bench.read() == []
 
 
 def test_draining_ends_a_read_with_what_it_has(bench: Bench) -> None:

@@ -35,7 +35,7 @@ def test_refusal_ends_when_it_is_not_told_again() -> None:
     assert trouble.refusal is WRONG
     clock.advance(2)
     assert (trouble.last, trouble.refusal) == (WRONG, None)
-    clock.advance(60)
+    clock.advance(40)
     assert trouble.last is None
 
 
