@@ -5,7 +5,7 @@ BIN := .venv/bin
 LANES ?= unit embedded kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint type unit contract integration bench profile in-flight soak clean docs
+.PHONY: help install run test check lint type unit contract integration bench profile in-flight soak chaos clean docs
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ in-flight: install ## Measure what a limit of requests in flight gains and costs
 
 soak: install ## Ten minutes of mixed load on a real Kafka, and whether anything grows or is lost
 	@$(BIN)/python -m tests.performance.soak $(SOAK)
+
+chaos: install ## Break workers, proxies and Kafka under load, and prove that no record is lost
+	@$(BIN)/python -m tests.chaos.run $(CHAOS)
 
 docs: install ## Write the generated documents again
 	@$(BIN)/kafka-rest settings --markdown > docs/settings.md

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from tests.stack import Reply, Stack
 
@@ -68,7 +68,7 @@ class Book:
         """Read every topic back; what was acknowledged and is not there."""
         found = []
         for topic, ledger in self.ledgers.items():
-            there = {ledger.sequence(value) for value in values_of(stack, topic)}
+            there = {ledger.sequence(m.value() or b"") for m in messages_of(stack, topic)}
             missing = sorted(ledger.acknowledged - there)
             found += [
                 f"{topic}: record {number} was acknowledged and is lost" for number in missing
@@ -105,8 +105,8 @@ def avro_sequence(value: bytes) -> int:
     return encoded >> 1 ^ -(encoded & 1)
 
 
-def values_of(stack: Stack, topic: str) -> Iterator[bytes]:
-    """Every value that a topic holds now, past the proxy. Raises: AssertionError when stuck."""
+def messages_of(stack: Stack, topic: str) -> Iterator[Message]:
+    """Every message that a topic holds now, past the proxy. Raises: AssertionError when stuck."""
     consumer = Consumer({"bootstrap.servers": stack.bootstrap, "group.id": "soak-read-back"})
     try:
         left = 0
@@ -122,6 +122,6 @@ def values_of(stack: Stack, topic: str) -> Iterator[bytes]:
             for message in consumer.consume(1000, 1.0):
                 if message.error() is None:
                     left -= 1
-                    yield message.value() or b""
+                    yield message
     finally:
         consumer.close()

@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -180,10 +180,25 @@ def at_work(client: Client, book: Book, stack: Stack) -> Iterator[None]:
     topic = producers["v2", "json"].topic
     idle = IdleConsumers(client, book, topic)
     others = [kind(client, book, topic) for kind in (Lookups, Mistakes, Rude)]
+    try:
+        with paced((*producers.values(), *lives, idle, *others), client, book.fault):
+            yield
+    finally:
+        idle.end()
+        client.close()
+
+
+@contextmanager
+def paced(
+    clients: Iterable["Paced"], client: Client, fault: Callable[[str], None]
+) -> Iterator[None]:
+    """Clients at work, each on a thread; what they have begun is ended when this returns. `fault`
+    is told of one that raised.
+    """
     ending = threading.Event()
     threads = [
-        threading.Thread(target=_work, args=(one, client, book, ending), daemon=True)
-        for one in (*producers.values(), *lives, idle, *others)
+        threading.Thread(target=_work, args=(one, client, fault, ending), daemon=True)
+        for one in clients
     ]
     for thread in threads:
         thread.start()
@@ -193,23 +208,26 @@ def at_work(client: Client, book: Book, stack: Stack) -> Iterator[None]:
         ending.set()
         for thread in threads:
             thread.join(4 * PATIENCE_SECONDS)
-        idle.end()
-        client.close()
 
 
-class _Paced(Protocol):
+class Paced(Protocol):
+    """A client that takes one step after the other, with a pause in seconds between them."""
+
     pause: float
 
-    def step(self) -> None: ...
+    def step(self) -> None:
+        """One request, or a few that belong together."""
 
 
-def _work(one: _Paced, client: Client, book: Book, ending: threading.Event) -> None:
+def _work(
+    one: Paced, client: Client, fault: Callable[[str], None], ending: threading.Event
+) -> None:
     while True:
         try:
             one.step()
         except Exception as error:
             # A client that ended unseen would make the load smaller and the verdict better.
-            book.fault(f"{type(one).__name__}: {error!r}")
+            fault(f"{type(one).__name__}: {error!r}")
         if ending.wait(one.pause):
             client.close()
             return
