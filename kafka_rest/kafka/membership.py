@@ -311,12 +311,17 @@ class Membership:
         self._all_paused = False
         log.info("partitions assigned %s count=%d", self._about, len(partitions))
 
-    def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        if self._paused:
+            # A pause outlives the assignment: a partition that came back would stay silent.
+            consumer.resume(partitions)
         self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
         log.info("partitions revoked %s count=%d", self._about, len(partitions))
 
     def _take_by_hand(self, starts: Offsets) -> None:
         """Own exactly these partitions, each from its offset on."""
+        # A pause outlives the assignment: they would stay silent.
+        self.resume()
         assignment = [KafkaTopicPartition(*place, offset) for place, offset in starts.items()]
         try:
             self._consumer.assign(assignment)

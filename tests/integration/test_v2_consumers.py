@@ -116,6 +116,26 @@ def test_subscription_gives_way_to_an_assignment(wide: Proxy, stack: Stack) -> N
         assert wide.v2("POST", f"{consumer}/assignments", {"partitions": []}).status == 204
 
 
+def test_consumer_by_hand_reads_on_when_it_is_moved_while_it_has_much_to_read(
+    wide: Proxy, stack: Stack
+) -> None:
+    """A commit serves what comes meanwhile, and holds a flood of records up until the next read."""
+    topic = stack.create_topic()
+    stack.produce(topic, [(0, None, b"%d" % n) for n in range(2000)])
+    consumer = wide.create_v2(format="json")
+    place = {"topic": topic, "partition": 0}
+    body = {"partitions": [place]}
+    assert wide.v2("POST", f"{consumer}/assignments", body).status == 204
+    for _ in range(3):
+        (first, *_) = wide.read_all(consumer, 1, "json", "?max_bytes=10")
+        for _ in range(20):
+            assert wide.v2("POST", f"{consumer}/offsets").status == 200
+        offset = {"offsets": [place | {"offset": first["offset"] + 100}]}
+        assert wide.v2("POST", f"{consumer}/positions", offset).status == 204
+    rest = wide.read_all(consumer, 1700, "json")
+    assert [record["offset"] for record in rest] == list(range(300, 2000))
+
+
 def test_seek_by_time_finds_the_first_record_after_it(wide: Proxy, stack: Stack, lane: str) -> None:
     topic = stack.create_topic()
     path = f"/topics/{topic}?include=timestamp"

@@ -62,7 +62,7 @@ class FakeConsumer:
         self.answers_commits = True
         self.topics: list[str] = []
         self.joins_on = False
-        self.paused = False
+        self.paused: set[tuple[str, int]] = set()
         self.seek_refusals = 0
         self.cooperative = False
         self.next_offset = 1
@@ -71,7 +71,7 @@ class FakeConsumer:
         self.fetched: tuple[int, int] | None = None
         self.found_by_time = 5
         self.stored_offset = 7
-        self._dropped: deque[FakeMessage] = deque()
+        self._dropped: deque[Any] = deque()
         self.closed = threading.Event()
         self.close_gate = threading.Event()
         self.close_gate.set()
@@ -150,10 +150,9 @@ class FakeConsumer:
 
     def poll(self, timeout: float) -> FakeMessage | None:
         assert not self.closed.is_set(), "polled after close"
-        if self.paused:
-            # librdkafka drops what is queued for a paused partition and fetches it again on resume.
-            while self.queue and isinstance(self.queue[0], FakeMessage):
-                self._dropped.append(self.queue.popleft())
+        # librdkafka drops what is queued for a paused partition and fetches it again on resume.
+        while self.queue and self._is_paused(self.queue[0]):
+            self._dropped.append(self.queue.popleft())
         if not self.queue:
             self._clock.advance(timeout)
             return None
@@ -173,12 +172,17 @@ class FakeConsumer:
         return self.assigned
 
     def pause(self, partitions: list[KafkaTopicPartition]) -> None:
-        self.paused = True
+        self.paused |= {(p.topic, p.partition) for p in partitions}
 
     def resume(self, partitions: list[KafkaTopicPartition]) -> None:
-        self.paused = False
-        self.queue.extendleft(reversed(self._dropped))
-        self._dropped.clear()
+        # Nothing else ends a pause: it outlives every assignment.
+        self.paused -= {(p.topic, p.partition) for p in partitions}
+        back = [message for message in self._dropped if not self._is_paused(message)]
+        self._dropped = deque(message for message in self._dropped if message not in back)
+        self.queue.extendleft(reversed(back))
+
+    def _is_paused(self, entry: object) -> bool:
+        return isinstance(entry, FakeMessage) and (entry.topic(), entry.partition()) in self.paused
 
     def store_offsets(self, offsets: list[KafkaTopicPartition]) -> None:
         self.stored += offsets

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_rest import errors
-from kafka_rest.kafka.description import ReadLimits
+from kafka_rest.kafka.description import ReadLimits, Target
 from kafka_rest.kafka.membership import IDLE_CARRY_COUNT
 from kafka_rest.kafka.trouble import TROUBLE_SECONDS
 from kafka_rest.records import Deadline, TopicPartition
@@ -237,6 +237,42 @@ def test_partition_that_stays_through_a_rebalance_goes_on_after_a_pause(bench: B
         bench.instance.tick()
     bench.read()
     assert not bench.consumer.paused
+
+
+def pause(bench: Bench) -> None:
+    """Leave so many records unread that the instance stops fetching."""
+    bench.add(*((0, n, b"v") for n in range(IDLE_CARRY_COUNT)))
+    for _ in range(IDLE_CARRY_COUNT + 1):
+        bench.instance.tick()
+    assert bench.consumer.paused
+
+
+def test_partitions_by_hand_go_on_when_they_are_moved_after_a_pause() -> None:
+    bench, place = Bench(), TopicPartition("t", 0)
+    bench.instance.assign({place}, bench.deadline())
+    pause(bench)
+    bench.instance.seek(place, Target(offset=0), bench.deadline())
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
+    pause(bench)
+    bench.instance.assign({place, TopicPartition("t", 1)}, bench.deadline())
+    bench.add((0, 200, b"v"))
+    assert bench.read()[-1] == 200
+
+
+def test_partition_that_is_taken_away_in_a_pause_is_not_silent_when_it_comes_back(
+    bench: Bench,
+) -> None:
+    pause(bench)
+    bench.consumer.revoke_now(0)
+    bench.consumer.assign_now(1)
+    for _ in range(2):
+        bench.instance.tick()
+    # The pause ends here, for what is assigned now.
+    bench.read()
+    bench.consumer.assign_now(0)
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
 
 
 def test_second_subscription_is_refused(bench: Bench) -> None:
