@@ -1,12 +1,13 @@
 """What a client may be told while things break, and why. All else is a violation."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kafka_rest.kafka.trouble import LASTING_SECONDS
 from tests.chaos.check import Verdict
-from tests.chaos.events import BROKER, PROXY, Answer, Span
+from tests.chaos.events import BROKER, KINDS, PROXY, Answer, Span
 
 AFTERMATH_SECONDS = 20.0
 """How long a fault may show after it has ended: groups form anew, connections are made again."""
@@ -49,6 +50,23 @@ ALLOWED = (
         "Kafka could not be reached, or did not answer in time; nothing was handed out",
         # A reader that has read everything is told of the outage for as long as nothing comes.
         AFTERMATH_SECONDS + LASTING_SECONDS,
+    ),
+    Allowed(
+        ("commit",), 500, 50003, "rebalance in progress", frozenset(KINDS),
+        "the group is just forming anew, which readers that come and go bring about, too",
+        math.inf,
+    ),
+    Allowed(
+        ("commit",), 500, 50002, "Unknown member", PROXY | BROKER,
+        "the group has gone on without the member, which did not come through for too long",
+    ),
+    Allowed(
+        ("commit",), 500, 50002, "generation", PROXY | BROKER,
+        "the group has gone on without the member, which did not come through for too long",
+    ),
+    Allowed(
+        PRODUCE, 500, 50003, "metadata of topic", BROKER,
+        "the topic could not be looked up in time; nothing was sent",
     ),
     Allowed(
         ("record",), 200, 50003, "", BROKER,

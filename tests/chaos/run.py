@@ -8,30 +8,28 @@ Exit status 1: something that must not happen, which is printed.
 import argparse
 import random
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from tests.chaos.answers import check_answers, slowest
 from tests.chaos.book import Book
 from tests.chaos.check import Verdict, check_log, check_reads
-from tests.chaos.events import BROKER, Committed, Place
+from tests.chaos.events import BROKER, Place
 from tests.chaos.faults import Faults
 from tests.chaos.producers import FORMATS, Producer
 from tests.chaos.readers import Kind, Reader
 from tests.chaos.schedule import Fault, drawn, one_of_each
 from tests.chaos.site import Site, note_tracebacks, site
+from tests.chaos.watch import progress, watched
 from tests.performance.client import Client
 from tests.performance.processes import Footprint
 from tests.performance.soak_book import json_sequence, messages_of
-from tests.performance.soak_clients import paced
+from tests.performance.soak_clients import Paced, paced
 
 PARTITIONS = 6
 GROUPS = {
@@ -41,8 +39,6 @@ GROUPS = {
 }
 """How many readers a group has, and of which kind."""
 WARM_UP_SECONDS = 5.0
-PROGRESS_SECONDS = 5.0
-WATCH_SECONDS = 1.0
 REST_SECONDS = 4.0
 """Under load after the last fault."""
 DRAIN_SECONDS = 90.0
@@ -97,38 +93,21 @@ def run(
     """The load without faults, then with them, then until the readers have all; then the proof."""
     random.seed(seed)
     book = Book()
-    topic = where.stack.create_topic(PARTITIONS, name="chaos")
-    client = Client(where.nginx.url)
-    producers = [Producer(client, book, topic, *names) for names in FORMATS]
-    readers = [
-        Reader(client, book, topic, PARTITIONS, f"{name}-{topic}", kind)
-        for name, (count, kind) in GROUPS.items()
-        for _ in range(count)
-    ]
-    with paced([*producers, *readers], client, book.fault):
+    load = Load(where, book)
+    with load.at_work([*load.producers, *load.readers]):
         time.sleep(WARM_UP_SECONDS)
-    end_all(readers)
+    load.end()
     before = where.settled([None for _ in where.proxies])
     allowed = [replace(was, descriptors=was.descriptors + KEPT_DESCRIPTORS) for was in before]
-    with watched(where, book, topic), paced(readers, client, book.fault):
-        with paced(producers, client, book.fault), progress(where, book, say):
-            Faults(where, book, topic).run(schedule, say)
-            time.sleep(REST_SECONDS)
-        log = {
-            Place(m.partition(), m.offset()): json_sequence(m.value())
-            for m in messages_of(where.stack, topic)
-        }
-        say("the load has ended; the readers take what is left")
-        drain(book, log, readers)
-    end_all(readers)
-    client.close()
+    log = under_fire(where, book, load, schedule, say)
+    load.end()
     after = where.settled(allowed)
     note_growth(book, allowed, after)
     note_tracebacks(where, book)
     if keep is not None:
         write_evidence(keep, where, book)
     found = Outcome(seed, Counter(fault.kind for fault in schedule))
-    prove(found, book, log, {r.group for r in readers}, idempotent)
+    prove(found, book, log, load.groups, idempotent)
     found.lines += [
         f"proxy {name} before and after: {was.threads} and {now.threads} threads, "
         f"{was.descriptors} and {now.descriptors} descriptors, {was.pss_mb:.0f} and "
@@ -136,6 +115,49 @@ def run(
         for name, was, now in zip("ab", before, after, strict=True)
     ]
     return found
+
+
+class Load:
+    """The clients that mean well, and the topic that they share."""
+
+    def __init__(self, where: Site, book: Book) -> None:
+        self._book, self._client = book, Client(where.nginx.url)
+        self.topic = where.stack.create_topic(PARTITIONS, name="chaos")
+        self.producers = [Producer(self._client, book, self.topic, *names) for names in FORMATS]
+        self.readers = [
+            Reader(self._client, book, self.topic, PARTITIONS, f"{name}-{self.topic}", kind)
+            for name, (count, kind) in GROUPS.items()
+            for _ in range(count)
+        ]
+        self.groups = {reader.group for reader in self.readers}
+
+    def at_work(self, clients: Sequence[Paced]) -> AbstractContextManager[None]:
+        """Some of them, until the context ends."""
+        return paced(clients, self._client, self._book.fault)
+
+    def end(self) -> None:
+        """Delete what the readers have made."""
+        for reader in self.readers:
+            reader.end()
+        self._client.close()
+
+
+def under_fire(
+    where: Site, book: Book, load: Load, schedule: Sequence[Fault], say: Callable[[str], None]
+) -> dict[Place, int]:
+    """The load with its faults, and until the readers have all; the log as it is then."""
+    watching = watched(where, book, load.topic, PARTITIONS, load.groups)
+    with watching, load.at_work(load.readers):
+        with load.at_work(load.producers), progress(where, book, say):
+            Faults(where, book, load.topic).run(schedule, say)
+            time.sleep(REST_SECONDS)
+        log = {
+            Place(m.partition(), m.offset()): json_sequence(m.value())
+            for m in messages_of(where.stack, load.topic)
+        }
+        say("the load has ended; the readers take what is left")
+        drain(book, log, load.groups)
+    return log
 
 
 def write_evidence(folder: Path, where: Site, book: Book) -> None:
@@ -159,84 +181,17 @@ def prove(
     found.slowest_ms = slowest(book.answers)
 
 
-def end_all(readers: Sequence[Reader]) -> None:
-    """Delete what the readers have made."""
-    for reader in readers:
-        reader.end()
-
-
-def drain(book: Book, log: dict[Place, int], readers: Sequence[Reader]) -> None:
+def drain(book: Book, log: dict[Place, int], groups: set[str]) -> None:
     """Wait until every group has been handed the last record of every partition."""
     ends: Counter[int] = Counter()
     for place in log:
         ends[place.partition] = max(ends[place.partition], place.offset + 1)
     end = time.monotonic() + DRAIN_SECONDS
-    wanted = {(r.group, partition): ends[partition] for r in readers for partition in ends}
+    wanted = {(group, partition): ends[partition] for group in groups for partition in ends}
     while time.monotonic() < end:
         if all(book.edges[key] >= offset for key, offset in wanted.items()):
             return
         time.sleep(0.2)
-
-
-@contextmanager
-def watched(where: Site, book: Book, topic: str) -> Iterator[None]:
-    """Ask the broker once a second what the groups have committed."""
-    ending = threading.Event()
-    groups = [f"{name}-{topic}" for name in GROUPS]
-    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    askers = {
-        group: Consumer(
-            {"bootstrap.servers": where.stack.bootstrap, "group.id": group, "log_level": 0}
-        )
-        for group in groups
-    }
-
-    def ask() -> None:
-        for group, asker in askers.items():
-            with suppress(KafkaException):
-                stored = asker.committed(places, timeout=2)
-                book.about_commit(
-                    [Committed(group, p.partition, p.offset) for p in stored if p.offset >= 0]
-                )
-
-    def watch() -> None:
-        while not ending.wait(WATCH_SECONDS):
-            ask()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
-        ask()
-        for asker in askers.values():
-            asker.close()
-
-
-@contextmanager
-def progress(where: Site, book: Book, say: Callable[[str], None]) -> Iterator[None]:
-    """A line every few seconds."""
-    ending, begun = threading.Event(), time.monotonic()
-
-    def watch() -> None:
-        while not ending.wait(PROGRESS_SECONDS):
-            trees = where.footprints()
-            say(
-                f"{time.monotonic() - begun:6.1f} s  {len(book.acknowledged):,} acknowledged, "
-                f"{sum(book.edges.values()):,} handed out, {len(book.answers):,} answers, "
-                f"{sum(tree.threads for tree in trees)} threads, "
-                f"{sum(tree.descriptors for tree in trees)} descriptors"
-            )
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
 
 
 def note_growth(book: Book, allowed: Sequence[Footprint], after: Sequence[Footprint]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kafka_rest.devstack.children import EmbeddedRegistry
@@ -74,9 +74,11 @@ class Site:
 
     def footprints(self) -> list[Footprint]:
         """What each proxy holds now; those that are being restarted are left out."""
-        return [
-            footprint(proxy.process.pid) for proxy in self.proxies if proxy.process.poll() is None
-        ]
+        found = []
+        for proxy in self.proxies:
+            with suppress(ProcessLookupError):
+                found.append(footprint(proxy.process.pid))
+        return found
 
     def settled(self, wanted: Sequence[Footprint | None]) -> list[Footprint]:
         """What each proxy holds when it has closed what clients left; blocks for 20 s."""
