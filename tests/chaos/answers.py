@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kafka_rest.kafka.trouble import LASTING_SECONDS
+from kafka_rest.kafka.trouble import TROUBLE_SECONDS
 from tests.chaos.check import Verdict
 from tests.chaos.events import BROKER, KINDS, PROXY, Answer, Span
 
@@ -49,7 +49,7 @@ ALLOWED = (
         ("read", "commit"), 500, 50003, "the request can be retried", BROKER,
         "Kafka could not be reached, or did not answer in time; nothing was handed out",
         # A reader that has read everything is told of the outage for as long as nothing comes.
-        AFTERMATH_SECONDS + LASTING_SECONDS,
+        AFTERMATH_SECONDS + TROUBLE_SECONDS,
     ),
     Allowed(
         ("commit",), 500, 50003, "rebalance in progress", frozenset(KINDS),
