@@ -12,7 +12,7 @@ from kafka_rest.security.certificates import server_context, subject_of
 from kafka_rest.security.files import BadFile
 from kafka_rest.server.gate import Gate
 from kafka_rest.server.peers import Peers
-from kafka_rest.settings import Cluster
+from kafka_rest.settings import Cluster, documents
 from tests.certificates import Authority
 
 OURS = Authority()
@@ -65,6 +65,13 @@ def test_encrypted_key_is_read_with_its_password(tmp_path: Path) -> None:
             f"{tmp_path}/server.pem line {lines_to(certificate + key, '-----BEGIN ENC')}: the "
             "private key cannot be read; if it is encrypted, set ssl.key.password"
         )
+
+
+def test_password_of_a_key_is_shown_nowhere(tmp_path: Path) -> None:
+    given = ("ssl.key.password=planted", "ssl.keystore.password=planted")
+    certificate, key = OURS.issue(b"another", CN="localhost")
+    settings = https(tmp_path, certificate + key, *given)
+    assert "planted" not in documents.listing(settings) + repr(settings) + mistake(settings)
 
 
 BROKEN = CERTIFICATE.splitlines()
