@@ -20,6 +20,7 @@ from kafka_rest.kafka.schema_access import registry_mistakes
 from kafka_rest.kafka.trial import client_mistakes
 from kafka_rest.security.authority import file_mistakes
 from kafka_rest.server import hooks, logs, systemd
+from kafka_rest.server.listeners import run_dir
 from kafka_rest.settings import documents
 
 LOG_FILE = "kafka-rest.log"
@@ -198,7 +199,7 @@ def _start_in_background(
     command = [sys.executable, "-m", "kafka_rest.server.cli", "start"]
     command += [file] if file else []
     command += [word for override in overrides for word in ("--set", override)]
-    path = Path(hooks.run_dir(settings), LOG_FILE)
+    path = Path(run_dir(settings), LOG_FILE)
     with path.open("ab") as said:
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
@@ -207,7 +208,7 @@ def _start_in_background(
 
 
 def _running_pid(settings: s.Settings) -> int | None:
-    path = Path(hooks.run_dir(settings), hooks.PID_FILE)
+    path = Path(run_dir(settings), hooks.PID_FILE)
     try:
         pid = int(path.read_text())
     except (OSError, ValueError):

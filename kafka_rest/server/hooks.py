@@ -9,13 +9,9 @@ import gc
 import logging
 import multiprocessing
 import os
-import resource
 import signal
 import socket
-import stat
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kafka_rest import settings as s
@@ -36,9 +32,17 @@ from kafka_rest.server.gate import Gate
 from kafka_rest.server.handover import Arrivals
 from kafka_rest.server.health import Board, Health
 from kafka_rest.server.identified import Identified
+from kafka_rest.server.listeners import (
+    bracketed,
+    connections_max,
+    pinned_listener,
+    private_listener,
+    run_dir,
+    shared_listener,
+)
 from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
-from kafka_rest.server.relay import Owners, socket_path
+from kafka_rest.server.relay import Owners
 from kafka_rest.server.rereading import reread, start_rereading
 from kafka_rest.server.scrape import Scrape
 from kafka_rest.server.systemd import Notifier
@@ -53,10 +57,6 @@ CLOSE_SHARE = 0.4
 RELAY_MARGIN_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60
 REQUEST_LINE_BYTES = 8190
-CONNECTIONS_MAX = 10_000
-DESCRIPTORS_MAX = 65_536
-BACKLOG = 128
-"""Probes that may wait to be accepted."""
 PID_FILE = "kafka-rest.pid"
 
 
@@ -121,12 +121,12 @@ class Server:
         own_class = settings[s.SERVER_WORKER_CLASS]
         return {
             "bind": [
-                f"{_bracketed(listener.host)}:{listener.port}" for listener in s.listeners(settings)
+                f"{bracketed(listener.host)}:{listener.port}" for listener in s.listeners(settings)
             ],
             "workers": self.slots,
             "threads": settings[s.SERVER_THREADS],
             "worker_class": own_class,
-            "worker_connections": _connections_max(),
+            "worker_connections": connections_max(),
             "backlog": settings[s.SERVER_BACKLOG],
             "keepalive": settings[s.SERVER_KEEPALIVE_MS] // 1000,
             "graceful_timeout": max(1, round(settings[s.SHUTDOWN_GRACEFUL_MS] / 1000)),
@@ -209,7 +209,9 @@ class Server:
 
         The last step before the first fork: from here on workers share what was imported.
         """
-        self._management = [_listener(where) for where in self.settings[s.MANAGEMENT_LISTENERS]]
+        self._management = [
+            shared_listener(where) for where in self.settings[s.MANAGEMENT_LISTENERS]
+        ]
         for warning in (*s.warnings(self.settings), *translation_warnings(self.settings)):
             log.warning("%s", warning)
         self._systemd.attach(server, self._graceful)
@@ -266,10 +268,10 @@ class Server:
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
         self._clients = ClientRegistry(self.settings, worker.slot, self.slots, self._cells)
         if self.slots > 1:
-            private = _private_listener(self.run_dir, worker.slot)
+            private = private_listener(self.run_dir, worker.slot)
             worker.sockets = [*worker.sockets, private, Arrivals(self.run_dir, worker.slot)]
         if self.settings[s.CONSUMER_PINNING_LISTENERS]:
-            worker.sockets = [*worker.sockets, _pinned_listener(self.settings, worker.slot)]
+            worker.sockets = [*worker.sockets, pinned_listener(self.settings, worker.slot)]
 
     def post_worker_init(self, worker: Any) -> None:
         """Make the clients, settle the threads on their core, and be ready."""
@@ -353,77 +355,3 @@ class Server:
             if self._ready.value >= self.slots and not self._told.value:
                 self._told.value = 1
                 log.info("Server started, listening for requests...")
-
-
-def _connections_max() -> int:
-    """Connections of each worker; half of its descriptors are left for Kafka and the rest.
-
-    A worker that ran out of descriptors in the middle of accepting one would end.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = DESCRIPTORS_MAX
-    wanted = max(soft, min(hard, DESCRIPTORS_MAX))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return min(CONNECTIONS_MAX, wanted // 2)
-
-
-def run_dir(settings: s.Settings) -> str:
-    """The server's private folder, made if it is not there.
-
-    Raises: RuntimeError if it is another's.
-    """
-    port = s.listeners(settings)[0].port
-    default = os.path.join(tempfile.gettempdir(), f"kafka-rest-{os.getuid()}-{port}")
-    path = settings[s.SERVER_RUN_DIR] or default
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    # The default's name is known to all: nobody may have put something else there.
-    found = os.lstat(path)
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise RuntimeError(f"{path} is not a folder of this user; set server.run.dir")
-    return path
-
-
-def _private_listener(folder: str, slot: int) -> socket.socket:
-    """The slot's socket; taken over from the slot's last worker in one step."""
-    path = socket_path(folder, slot)
-    fresh = f"{path}.{os.getpid()}"
-    Path(fresh).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(fresh)
-    os.chmod(fresh, 0o600)
-    listener.listen(1024)
-    os.rename(fresh, path)
-    return listener
-
-
-def _pinned_listener(settings: s.Settings, slot: int) -> socket.socket:
-    """The slot's own port, behind the first listener's."""
-    first = s.listeners(settings)[0]
-    family = socket.AF_INET6 if ":" in first.host else socket.AF_INET
-    listener = socket.socket(family)
-    # Old and new worker of a slot overlap during a reload.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((first.host, s.pinned_port(settings, slot)))
-    listener.listen(settings[s.SERVER_BACKLOG])
-    return listener
-
-
-def _listener(where: s.Listener) -> socket.socket:
-    """A port that all workers share. Raises: RuntimeError if it cannot be had."""
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    try:
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((where.host, where.port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        text = f"Cannot listen on {where.host}:{where.port}: {error.strerror}."
-        raise RuntimeError(text) from error
-    listener.setblocking(False)
-    return listener
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
