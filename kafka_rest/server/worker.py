@@ -224,7 +224,7 @@ class Worker(ThreadWorker):
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""
-        if self.plain and self.is_urgent(conn.seat.head):
+        if self.is_plain(conn) and self.is_urgent(conn.seat.head):
             return self.urgent
         return self.pools[conn.sock.family == socket.AF_UNIX]
 
