@@ -132,7 +132,7 @@ class ConsumerInstance:
                 self._subscriber.unsubscribe(lock_by)
                 return
             self._subscriber.require_mode("manual")
-            self._subscriber.assign(places)
+            self._subscriber.assign(places, self._handed_out)
 
     def seek(self, place: TopicPartition, target: Target, deadline: Deadline) -> None:
         """Go on reading a partition elsewhere: at an offset, a time, or an end of its log.
@@ -149,7 +149,8 @@ class ConsumerInstance:
                     f"No current assignment for partition {place.topic}-{place.partition}",
                 )
             offset = member.resolved(place, target, deadline)
-            member.seek(place, offset, self.subscription.by_hand, deadline)
+            by_hand = self.subscription.by_hand
+            member.seek(place, offset, by_hand, self._handed_out, deadline)
             self._handed_out[place] = offset
             if self.description.auto_commit:
                 member.store({place: offset})

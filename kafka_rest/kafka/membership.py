@@ -107,17 +107,28 @@ class Membership:
         self._denials.keep(set())
         return not self.grouped
 
-    def assign(self, places: set[TopicPartition]) -> None:
-        """Take these partitions by hand; those that are owned already keep their position."""
-        self._take_by_hand({place: self._next(place) for place in places})
+    def assign(self, places: set[TopicPartition], handed_out: Offsets) -> None:
+        """Take these partitions by hand; those owned already go on behind what was handed out."""
+        self._take_by_hand({place: self._next(place, handed_out) for place in places})
 
-    def seek(self, place: TopicPartition, offset: int, by_hand: bool, deadline: Deadline) -> None:
-        """Read an owned partition from an offset on; blocks until librdkafka lets it be moved."""
+    def seek(
+        self,
+        place: TopicPartition,
+        offset: int,
+        by_hand: bool,
+        handed_out: Offsets,
+        deadline: Deadline,
+    ) -> None:
+        """Read an owned partition from an offset on; blocks until librdkafka lets it be moved.
+
+        By hand all others go on behind what was handed out of them.
+        """
         self._drop({place})
         target = KafkaTopicPartition(*place, offset)
         if by_hand:
             # A seek is refused until fetching has begun; this never is.
-            self._take_by_hand({p: self._next(p) for p in self.owned} | {place: offset})
+            others = {p: self._next(p, handed_out) for p in self.owned}
+            self._take_by_hand(others | {place: offset})
             return
         while True:
             try:
@@ -339,12 +350,14 @@ class Membership:
         self._starts = starts
         self.assigned, self._paused, self._all_paused = True, False, False
 
-    def _next(self, place: TopicPartition) -> int:
-        """Where reading an owned partition goes on; for another one, as the group has stored it."""
+    def _next(self, place: TopicPartition, handed_out: Offsets) -> int:
+        """Where reading an owned partition goes on; for another one, as the group has stored it.
+
+        Not what librdkafka says: just after an assignment it still has the position before it.
+        """
         if place not in self.owned:
             return OFFSET_STORED
-        (found,) = self._consumer.position([KafkaTopicPartition(*place)])
-        return found.offset if found.offset >= 0 else self._starts.get(place, OFFSET_STORED)
+        return handed_out.get(place, self._starts.get(place, OFFSET_STORED))
 
     def _let_go(self, gone: set[TopicPartition]) -> None:
         self.owned -= gone

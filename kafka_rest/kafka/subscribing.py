@@ -7,7 +7,7 @@ Not thread-safe, but for `match`: `kafka.consumers` holds its mutex around every
 from kafka_rest import errors
 from kafka_rest.errors import because
 from kafka_rest.kafka.description import NOTHING, Subscription
-from kafka_rest.kafka.membership import Membership
+from kafka_rest.kafka.membership import Membership, Offsets
 from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.records import Deadline, TopicPartition
 
@@ -66,9 +66,9 @@ class Subscriber:
         else:
             self._member.unsubscribe(Deadline(LEAVE_NOTHING_SECONDS))
 
-    def assign(self, places: set[TopicPartition]) -> None:
+    def assign(self, places: set[TopicPartition], handed_out: Offsets) -> None:
         """Take the partitions by hand."""
-        self._member.assign(places)
+        self._member.assign(places, handed_out)
         self.now = Subscription(by_hand=True)
 
     def unsubscribe(self, deadline: Deadline) -> None:

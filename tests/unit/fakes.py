@@ -65,7 +65,6 @@ class FakeConsumer:
         self.paused: set[tuple[str, int]] = set()
         self.seek_refusals = 0
         self.cooperative = False
-        self.next_offset = 1
         self.sought: list[tuple[str, int, int]] = []
         self.bounds: tuple[int, int] | None = (3, 9)
         self.fetched: tuple[int, int] | None = None
@@ -93,9 +92,6 @@ class FakeConsumer:
         if self.cooperative:
             raise KafkaException(KafkaError(KafkaError._STATE))
         self.assigned = partitions
-
-    def position(self, places: list[KafkaTopicPartition]) -> list[KafkaTopicPartition]:
-        return [KafkaTopicPartition(p.topic, p.partition, self.next_offset) for p in places]
 
     def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
         self.assigned = [a for a in self.assigned if a not in partitions] + partitions

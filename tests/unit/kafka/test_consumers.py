@@ -260,6 +260,16 @@ def test_partitions_by_hand_go_on_when_they_are_moved_after_a_pause() -> None:
     assert bench.read()[-1] == 200
 
 
+def test_seek_by_hand_undoes_no_other_seek() -> None:
+    bench, places = Bench(), [TopicPartition("t", 0), TopicPartition("t", 1)]
+    bench.instance.assign(set(places), bench.deadline())
+    bench.add(*((0, n, b"v") for n in range(9)))
+    assert bench.read() == list(range(9))
+    for place in places:
+        bench.instance.seek(place, Target(offset=4), bench.deadline())
+    assert {p.partition: p.offset for p in bench.consumer.assigned} == {0: 4, 1: 4}
+
+
 def test_partition_that_is_taken_away_in_a_pause_is_not_silent_when_it_comes_back(
     bench: Bench,
 ) -> None:

@@ -138,12 +138,12 @@ def test_partitions_by_hand_start_where_they_are_told(bench: Bench, cooperative:
 
     bench.assign(T0, T1)
     assert starts() == {0: OFFSET_STORED, 1: OFFSET_STORED}
-    bench.consumer.next_offset = -1001
     bench.seek(T0, Target(offset=4))
     assert starts() == {0: 4, 1: OFFSET_STORED}
     bench.assign(T0)
     assert starts() == {0: 4}
-    bench.consumer.next_offset = 6
+    bench.add(0, 4, 5)
+    assert bench.read() == [(0, 4), (0, 5)]
     bench.assign(T0, T1)
     assert starts() == {0: 6, 1: OFFSET_STORED}
     bench.enter("none")
