@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kafka_rest.pinning import owner_peer
 from tests.integration.test_long_polls import Poll, values
+from tests.integration.test_rights import PASSWORDS, basic, htpasswd
 from tests.stack import Proxy, Reply, Stack, free_port, wait_for
 
 IDS = ("a", "b", "c")
@@ -25,6 +27,7 @@ THREADS = 8
 LIVES = 24
 V1 = {"Content-Type": "application/vnd.kafka.v1+json"}
 V2 = {"Content-Type": "application/vnd.kafka.v2+json"}
+JSON = {"Content-Type": "application/vnd.kafka.json.v2+json"}
 
 
 def proxies(
@@ -64,13 +67,17 @@ def cluster(stack: Stack) -> Iterator[list[Proxy]]:
 
 
 class RoundRobin:
-    """Every request to the next proxy."""
+    """Every request to the next proxy; `who` are credentials."""
 
-    def __init__(self, cluster: list[Proxy]) -> None:
+    def __init__(self, cluster: list[Proxy], who: str = "") -> None:
         self._cluster, self._turn = cluster, count()
+        self._who = {"Authorization": who} if who else {}
 
-    def request(self, *what: Any, **more: Any) -> Reply:
-        return self._cluster[next(self._turn) % len(self._cluster)].request(*what, **more)
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Any = None, **more: Any
+    ) -> Reply:
+        proxy = self._cluster[next(self._turn) % len(self._cluster)]
+        return proxy.request(method, path, body, {**(headers or {}), **self._who}, **more)
 
 
 def name_of(group: str, peer: int, peers: int = 3) -> str:
@@ -368,3 +375,34 @@ def test_proxies_that_wait_for_each_other_have_threads_left(stack: Stack) -> Non
             thread.join(60)
         assert len(codes) == 10 * len(threads)
         assert set(codes) <= {404, 429}
+
+
+def test_owner_knows_the_client_that_another_proxy_has_let_in(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "users").write_text(htpasswd(alice=PASSWORDS["alice"], bob=PASSWORDS["bob"]))
+    (tmp_path / "rules").write_text(
+        "alice read,write topic *\nalice read group *\nbob read topic *\n"
+    )
+    settings = {
+        "authentication.method": "BASIC",
+        "authentication.htpasswd.file": str(tmp_path / "users"),
+        "authentication.skip.paths": "/",
+        "authorization.file": str(tmp_path / "rules"),
+    }
+    topic = stack.create_topic()
+    with running(stack, 2, settings) as cluster:
+        alice, bob = (RoundRobin(cluster, basic(name)) for name in ("alice", "bob"))
+        records = [{"value": n, "partition": 0} for n in range(3)]
+        produced = alice.request("POST", f"/topics/{topic}", {"records": records}, JSON)
+        assert produced.status == 200, produced.body
+        assert life(alice, topic, named=True) == []
+        assert life(alice, topic, named=False) == []
+        group = fresh_group()
+        for peer in range(2):
+            name = name_of(group, peer, peers=2)
+            body = {"name": name, "format": "json"}
+            assert alice.request("POST", f"/consumers/{group}", body, V2).status == 200
+            # From both proxies, so that one of the two has to relay it.
+            path, nobody = f"/consumers/{group}/instances/{name}", RoundRobin(cluster)
+            for who, code in ((bob, 40301), (bob, 40301), (nobody, 401), (nobody, 401)):
+                denied = who.request("DELETE", path, None, V2)
+                assert denied.json["error_code"] == code, denied.body
