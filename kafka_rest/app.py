@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
@@ -16,7 +16,7 @@ from kafka_rest.api import consumers, cors, metadata
 from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import CLIENTS, ROUTE, Route, Segment, add_routes, routes
 from kafka_rest.api.front import FAILURE, RESPONSE_TYPE, Front
-from kafka_rest.api.request import PATH
+from kafka_rest.api.request import PATH, raw_path
 from kafka_rest.api.request_ids import request_id
 from kafka_rest.api.response import drop_stack, error_body, rest_error
 from kafka_rest.api.v1 import consumers as v1_consumers
@@ -74,22 +74,18 @@ class _RawPath:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        raw = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "")
-        if not raw:
-            raw = quote(environ["PATH_INFO"], encoding="latin-1")
-        elif not raw.startswith("/"):
-            parts = urlsplit(raw)
-            raw = parts.path or "/"
         # Bytes beyond ASCII become escapes, so that the router never decodes anything itself.
-        path = raw.partition("?")[0]
+        path = raw_path(environ)
         if not path.isascii():
             path = quote(path, safe="/%:@~!$&'()*+,;=", encoding="latin-1")
         # One trailing slash says nothing; the router would tell some of them apart.
         if path.endswith("/") and len(path) > 1:
             path = path[:-1]
         environ[PATH] = path
-        # The router drops empty segments at the start, which name no resource here.
-        environ["PATH_INFO"] = f"/%2F{path[2:]}" if path.startswith("//") else path
+        # The router drops empty segments at the start, which name no resource here, and takes no
+        # path for the root.
+        named = path.startswith("/") and not path.startswith("//")
+        environ["PATH_INFO"] = path if named else f"/%2F{path[2:]}"
         inner: Iterable[bytes] = self._inner(environ, start_response)
         return inner
 

@@ -22,11 +22,11 @@ def headers(settings: s.Settings, environ: Mapping[str, Any]) -> dict[str, str]:
         return {}
     if "*" not in allowed and origin not in allowed:
         return {"Vary": "Origin"}
-    answer = {
-        "Access-Control-Allow-Origin": str(origin),
-        "Access-Control-Allow-Credentials": "true",
-        "Vary": "Origin",
-    }
+    answer = {"Access-Control-Allow-Origin": str(origin), "Vary": "Origin"}
+    known = _clients_are_known(settings)
+    if not (known and "*" in allowed):
+        # Any page could use the password or certificate that a browser has for this server.
+        answer["Access-Control-Allow-Credentials"] = "true"
     wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
     if environ["REQUEST_METHOD"] != "OPTIONS" or not wanted:
         return answer
@@ -35,9 +35,14 @@ def headers(settings: s.Settings, environ: Mapping[str, Any]) -> dict[str, str]:
         return {"Vary": "Origin"}
     return answer | {
         "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+        "Access-Control-Allow-Headers": ALLOWED_HEADERS + (",Authorization" if known else ""),
         "Access-Control-Max-Age": MAX_AGE_SECONDS,
     }
+
+
+def _clients_are_known(settings: s.Settings) -> bool:
+    methods = settings[s.AUTHENTICATION_METHOD]
+    return bool(set(methods) - {"NONE"}) or s.client_authentication(settings) != "NONE"
 
 
 def _listed(text: str) -> list[str]:

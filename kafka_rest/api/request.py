@@ -17,6 +17,8 @@ PATH = "kafka_rest.path"
 """Where the raw path of a request stands in its environ, without query and trailing slash."""
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
+# A target in absolute form (RFC 9112).
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*(/[^?#]*)?(?:[?#]|\Z)")
 _INT_MAX = 2**31 - 1
 _LONG_MAX = 2**63 - 1
 _BOM = b"\xef\xbb\xbf"
@@ -92,7 +94,9 @@ class Call:
         """A parameter of the query, the first of several; "" for an absent one."""
         if self._query is None:
             text = str(self.environ.get("QUERY_STRING", ""))
-            self._query = parse_qs(text, keep_blank_values=True) if text else {}
+            if not text:
+                return ""
+            self._query = parse_qs(text, keep_blank_values=True)
         found = self._query.get(name)
         return found[0] if found else ""
 
@@ -128,6 +132,21 @@ class Call:
             own = s.pinned_port(self.settings, self.clients.slot)
             host = f"{host.removesuffix(_port_of(host)).removesuffix(':')}:{own}"
         return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}{prefix}"
+
+
+def raw_path(environ: Mapping[str, Any]) -> str:
+    """The path as sent, without its query; "" where the target of the request has none.
+
+    All that decide by the path ask here, whoever serves it as well: a target that two of them read
+    differently would get past one.
+    """
+    raw = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "")
+    if not raw:
+        return quote(environ["PATH_INFO"], encoding="latin-1")
+    if raw.startswith("/"):
+        return raw.partition("?")[0]
+    found = _ABSOLUTE.match(raw)
+    return (found[1] or "/") if found else ""
 
 
 def read_body(environ: Mapping[str, Any], most: int) -> bytes:

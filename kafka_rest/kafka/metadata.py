@@ -99,9 +99,11 @@ class ClusterMetadata:
         try:
             # Not by the topics' metadata, which is large where there are many.
             future = self._admin.describe_cluster(request_timeout=self._bound(deadline))
-            return sorted(node.id for node in future.result(self._bound(deadline) + 1).nodes)
+            nodes = future.result(self._bound(deadline) + 1).nodes
         except KafkaException as failure:
             raise self._error(failure, "brokers of the cluster") from failure
+        self._trouble.over()
+        return sorted(node.id for node in nodes)
 
     def topics(self, deadline: Deadline) -> list[str]:
         """Names of all topics, sorted by code unit, internal ones included."""

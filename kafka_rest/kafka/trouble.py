@@ -49,8 +49,9 @@ class BrokerTrouble:
         self._told = (error, self._clock())
 
     def over(self) -> None:
-        """Forget it: Kafka has answered."""
-        self._told = None
+        """Forget it: Kafka has answered. A client that has failed for good stays so."""
+        if self._told is not None and not self._told[0].fatal():
+            self._told = None
 
     @property
     def last(self) -> KafkaError | None:

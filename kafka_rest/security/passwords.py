@@ -80,6 +80,8 @@ class Passwords:
         self._right: OrderedDict[bytes, float] = OrderedDict()
         self._under_way: dict[bytes, Future[bool]] = {}
         self._most = max(AT_WORK, int(threads * WAITING_SHARE))
+        # Threads that wait for a check at all, be it another's.
+        self._waiting, self._waiting_most = 0, max(AT_WORK, int(threads * (1 - WAITING_SHARE)))
         self._turns = threading.BoundedSemaphore(AT_WORK)
 
     def principal(self, given: str) -> str:
@@ -101,14 +103,22 @@ class Passwords:
     def _is_right(self, key: bytes, credentials: _Credentials) -> bool:
         with self._lock:
             other = self._under_way.get(key)
+            if self._waiting >= self._waiting_most:
+                raise _busy()
+            mine: Future[bool] = Future()
             if other is None:
                 if len(self._under_way) >= self._most:
                     raise _busy()
-                mine: Future[bool] = Future()
                 self._under_way[key] = mine
-        if other is not None:
+            self._waiting += 1
+        try:
             # Many connections of one client that has just started: one check is for all of them.
-            return self._result_of(other)
+            return self._own(mine, key, credentials) if other is None else self._result_of(other)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _own(self, mine: "Future[bool]", key: bytes, credentials: _Credentials) -> bool:
         try:
             mine.set_result(self._verify(key, credentials))
         except BaseException as error:

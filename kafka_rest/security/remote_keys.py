@@ -4,6 +4,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from kafka_rest.errors import ServiceUnavailable
 from kafka_rest.records import Clock
@@ -72,7 +73,8 @@ class RemoteKeys:
             tokens = Tokens(text, self._url, self._claims)
         except Exception as error:
             # Of the network or of the content; the log shows neither.
-            log.warning("keys for tokens not fetched url=%s reason=%s", self._url, error)
+            host = urlsplit(self._url).hostname
+            log.warning("keys for tokens not fetched host=%s reason=%s", host, error)
             self._due = self._earliest
             return False
         self._tokens, self._due = tokens, now + self._refresh

@@ -62,7 +62,7 @@ class Tokens:
 
         try:
             header = jwt.get_unverified_header(token)
-            return header["alg"] not in self._claims.algorithms or bool(self._fitting(header))
+            return header.get("alg") not in self._claims.algorithms or bool(self._fitting(header))
         except jwt.PyJWTError:
             # No newer key would help.
             return True
@@ -116,7 +116,11 @@ class Tokens:
             raise _refused(f"its claim {claims.principal} names nobody")
         if not principal.isprintable():
             raise _refused(f"its claim {claims.principal} is no name")
-        return Client(principal, float(said["exp"]) + claims.leeway_seconds)
+        try:
+            end = float(said["exp"])
+        except OverflowError:
+            raise _refused("its end is no time") from None
+        return Client(principal, end + claims.leeway_seconds)
 
 
 def tokens_from(path: str, claims: Claims) -> Tokens:

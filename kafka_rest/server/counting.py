@@ -162,7 +162,8 @@ def _gauges(worker: Any, polls: Polls, clients: ClientRegistry) -> list[_Gauge]:
         (m.WAITING_READS, ("relay-thread",), lambda: polls(True)),
     ]
     # gunicorn's own worker class has no such pools.
-    for pool in getattr(worker, "pools", {}).values():
+    pools = [*worker.pools.values(), worker.urgent] if hasattr(worker, "pools") else []
+    for pool in pools:
         waiting, busy = attrgetter("waiting"), attrgetter("busy")
         found += [
             (m.POOL_WAITING, (pool.name,), partial(waiting, pool)),

@@ -21,7 +21,7 @@ import msgspec
 
 from kafka_rest import errors
 from kafka_rest.api.parking import LANE
-from kafka_rest.api.request import read_body
+from kafka_rest.api.request import raw_path, read_body
 from kafka_rest.api.request_ids import GIVEN, request_id
 from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, RELAYED, STARTED
 from kafka_rest.metrics import Cells
@@ -92,6 +92,9 @@ class Forwarder:
         cells: Cells | None = None,
     ) -> None:
         self._cells = cells or Cells()
+        for outcome in ("answered", "lost", "unreachable"):
+            # There from the start, so that the first loss is an increase.
+            self._cells.row(RELAY_SECONDS, outcome)
         self._inner, self._place, self._owners, self._parks = inner, place, owners, parks
         self._peers, self._alone = peers, place.slots * peers.count == 1
         self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
@@ -125,8 +128,7 @@ class Forwarder:
                     return self._relay(owner.slot, environ, start_response)
                 return self._inner(environ, start_response)
         except errors.RestError as error:
-            environ[ERROR_CODE] = error.error_code
-            return render_error(error, start_response)
+            return render_error(error, environ, start_response)
 
     def _owner(self, environ: "WSGIEnvironment", path: str) -> Owner | None:
         """The owner of the instance that a request is about; None where it is about none yet."""
@@ -181,7 +183,7 @@ class Forwarder:
         # Whatever it is: proxies that wait for each other must have threads left to answer with.
         with self.polls.one():
             answer = self._peers.send(peer, environ, body, deadline)
-        return _passed_on(answer, start_response)
+        return _passed_on(answer, environ, start_response)
 
     def _relay(
         self, owner: int, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -208,22 +210,12 @@ class Forwarder:
                 "it answered, and its consumers with it.",
                 {"Retry-After": "1"},
             ) from error
-        if answer.status >= "400":
-            environ[ERROR_CODE] = error_code_of(answer)
         self._observe(started, "answered")
         environ[RELAYED] = True
-        return _passed_on(answer, start_response)
+        return _passed_on(answer, environ, start_response)
 
     def _observe(self, started: float, outcome: str) -> None:
         self._cells.observe(RELAY_SECONDS, time.monotonic() - started, outcome)
-
-
-def raw_path(environ: "WSGIEnvironment") -> str:
-    """The path as sent, without its query."""
-    raw = str(environ.get("RAW_URI") or environ["PATH_INFO"])
-    if not raw.startswith("/"):
-        raw = "/" + raw.partition("://")[2].partition("/")[2]
-    return raw.partition("?")[0]
 
 
 def _is_read(environ: "WSGIEnvironment", path: str) -> bool:
@@ -235,11 +227,17 @@ def _decoded(segment: str) -> str:
     return unquote_to_bytes(segment.encode("latin-1")).decode("utf-8", "surrogateescape")
 
 
-def render_error(error: errors.RestError, start_response: "StartResponse") -> list[bytes]:
+def render_error(
+    error: errors.RestError, environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> list[bytes]:
     """Answer with an error in front of the application."""
-    return _passed_on(refusal(error), start_response)
+    return _passed_on(refusal(error), environ, start_response)
 
 
-def _passed_on(answer: RelayedAnswer, start_response: "StartResponse") -> list[bytes]:
+def _passed_on(
+    answer: RelayedAnswer, environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> list[bytes]:
+    if answer.status >= "400":
+        environ[ERROR_CODE] = error_code_of(answer)
     start_response(answer.status, answer.headers)
     return [answer.body]

@@ -5,7 +5,6 @@ Framing rules are gunicorn's own. Relies on names of gunicorn that a test pins.
 
 import json
 import socket
-import ssl
 import time
 from typing import Any
 
@@ -48,8 +47,8 @@ class Unreader(SocketUnreader):
             if time.monotonic() < self.deadline:
                 data: bytes = super().chunk(size_hint)
                 return data
-        except (BlockingIOError, ssl.SSLWantReadError):
-            # SO_RCVTIMEO ran out.
+        except (BlockingIOError, TimeoutError):
+            # SO_RCVTIMEO ran out, or what stands for it over TLS.
             pass
         raise Stalled
 

@@ -13,6 +13,7 @@ from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import cors
 from kafka_rest.api.parking import LANE, Again, Parked
+from kafka_rest.api.request import raw_path
 from kafka_rest.api.response import error_body
 from kafka_rest.api.rights import RIGHTS
 from kafka_rest.api.watching import ERROR_CODE, STARTED
@@ -21,7 +22,6 @@ from kafka_rest.security.certificates import subject_of
 from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL
 from kafka_rest.security.rates import Rates
 from kafka_rest.security.tokens import Client, require_time
-from kafka_rest.server.forwarder import raw_path
 from kafka_rest.server.link import CONTENT_TYPE
 from kafka_rest.server.origins import Origin, origin_of
 from kafka_rest.server.peers import Peers

@@ -32,8 +32,10 @@ class Board:
 
     def beat(self, slot: int) -> None:
         """The worker of a slot is well."""
-        # One word is written at once; the clock is the machine's, the same in all processes.
-        self._beats[slot] = self._clock()
+        # A worker beyond the slots (SIGTTIN) is nobody's concern.
+        if slot < len(self._beats):
+            # One word is written at once; the clock is the machine's, the same in all processes.
+            self._beats[slot] = self._clock()
 
     @property
     def up(self) -> int:

@@ -263,6 +263,9 @@ class Server:
             self._answered = all_of([self._answered, counting] if self._answered else [counting])
         worker.answered, worker.is_urgent = self._answered, is_urgent
         worker.sockets = [*worker.sockets, *self._management]
+        worker.management_ports = frozenset(
+            listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]
+        )
         worker.tls_ports, worker.authority = s.tls_ports(self.settings), self.authority
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
@@ -310,10 +313,14 @@ class Server:
 
     def post_request(self, worker: Any, request: Any, environ: Any, answer: Any) -> None:
         """Tell those who watch; of what is parked they are told when it is answered."""
-        if self._answered is not None and not getattr(answer, "parked", False):
+        if answer is None or getattr(answer, "parked", False):
+            return
+        if self._answered is not None:
             asked = _Asked(environ, environ.get("REMOTE_ADDR", ""), environ.get(STARTED))
             sent, error_code = answer.sent or 0, environ.get(ERROR_CODE, 0)
-            self._answered(asked, str(answer.status), sent, error_code)
+            # Without one, gunicorn says so.
+            status = str(answer.status or "500 Internal Server Error")
+            self._answered(asked, status, sent, error_code)
 
     def _thread_polls(self, relayed: bool) -> int:
         if self._forwarder is None:

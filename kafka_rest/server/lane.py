@@ -203,7 +203,7 @@ class Lane:
             return self._to_parser(seat, data)
         key, length, varies = split(data[:end])
         known = self._heads.get(key)
-        if known is None or length > BODY_BYTES:
+        if known is None or length > BODY_BYTES or seat.apart:
             if end <= HEAD_BYTES:
                 seat.head = data[:end]
             return self._to_parser(seat, data)
@@ -284,7 +284,8 @@ class Lane:
                 name = f"{HEADER}: {seat.request_id}\r\n".encode()
                 seat.told_id = ""
             # An answer without content may not say how long that is (RFC 9110).
-            length = b"" if status.startswith("204") else b"Content-Length: %d\r\n" % len(body)
+            told = body or not status.startswith("204")
+            length = b"Content-Length: %d\r\n" % len(body) if told else b""
             head = b"%bDate: %b\r\nConnection: %b\r\n%b%b%b\r\n" % (
                 _status_line(status),
                 self._date,

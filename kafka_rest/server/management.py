@@ -11,8 +11,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka_rest import errors
-from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, STARTED
-from kafka_rest.server.forwarder import raw_path, render_error
+from kafka_rest.api.request import raw_path
+from kafka_rest.api.watching import ENDPOINT, STARTED
+from kafka_rest.server.forwarder import render_error
+from kafka_rest.server.relay import came_relayed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -45,7 +47,8 @@ class Management:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        here = environ.get("SERVER_PORT") in self._ports
+        # A worker that relays passes on the client's Host, which names the port on a Unix socket.
+        here = environ.get("SERVER_PORT") in self._ports and not came_relayed(environ)
         page = self._pages.get(raw_path(environ)) if here or not self._ports else None
         if page is None and not here:
             return self._inner(environ, start_response)
@@ -58,8 +61,7 @@ class Management:
         else:
             environ[ENDPOINT] = raw_path(environ)[1:]
             return _answer(page(), environ, start_response)
-        environ[ERROR_CODE] = error.error_code
-        return render_error(error, start_response)
+        return render_error(error, environ, start_response)
 
 
 def is_urgent(head: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import socket
 import time
 from functools import partial
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 RECONNECT_SECONDS = 3.0
 """How long a worker that is being replaced is waited for."""
 PAUSE_SECONDS = 0.05
+# As it is bound, before it is renamed.
+_PRIVATE = re.compile(r"/slot-\d+\.sock\.\d+\Z")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -34,9 +37,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def came_relayed(environ: "WSGIEnvironment") -> bool:
-    """True for a request on the private Unix socket."""
+    """True for a request on the private Unix socket; any other one is as public as a port."""
     connection = environ.get("gunicorn.socket")
-    return connection is not None and connection.family == socket.AF_UNIX
+    if connection is None or connection.family != socket.AF_UNIX:
+        return False
+    return _PRIVATE.search(connection.getsockname()) is not None
 
 
 def socket_path(run_dir: str, slot: int) -> str:

@@ -31,12 +31,14 @@ class Seat:
     """A connection as the lane sees it.
 
     `data`: the part of a request that has been read; `rest`: the part of an answer that has not
-    been sent; `head`: the head of the request that went to the pool, as it came; `arrived`: another
-    worker has sent it for this request; `lingers`: its client may still be reading; `told_id`: the
-    id of the request, once anyone knows it: its answer has it then.
+    been sent; `head`: the head of the request that went to the pool, as it came; `apart`: its port
+    is one where no head is known; `arrived`: another worker has sent it for this request;
+    `lingers`: its client may still be reading; `told_id`: the id of the request, once anyone knows
+    it: its answer has it then.
     """
 
     __slots__ = (
+        "apart",
         "arrived",
         "conn",
         "data",
@@ -65,7 +67,7 @@ class Seat:
         self.environ: Mapping[str, str] = {}
         self.started, self.told_id = 0.0, ""
         self.last = self.ended = self.registered = self.arrived = False
-        self.lingers = True
+        self.lingers, self.apart = True, False
 
     @property
     def peer(self) -> str:

@@ -14,6 +14,17 @@ HANDSHAKE_SECONDS = 5.0
 """How long a client may take to come to terms; it holds a thread meanwhile."""
 
 
+class Connection(ssl.SSLSocket):
+    """One whose blocking calls end when a client stalls.
+
+    OpenSSL's are made again by Python when SO_RCVTIMEO has run out, for ever.
+    """
+
+    def setblocking(self, flag: bool) -> None:
+        """Block, for as long as a client may stall, or not at all."""
+        self.settimeout(STALL_SECONDS if flag else 0.0)
+
+
 def limit_stalls(connection: socket.socket) -> None:
     """Let no read or write of a thread take longer than a client may stall."""
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
@@ -27,6 +38,7 @@ def begin_tls(conn: Any, context: ssl.SSLContext, cfg: Any) -> bool:
     """
     limit_stalls(conn.sock)
     conn.sock.settimeout(HANDSHAKE_SECONDS)
+    context.sslsocket_class = Connection
     try:
         conn.sock = context.wrap_socket(conn.sock, server_side=True)
     except OSError as error:

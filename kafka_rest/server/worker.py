@@ -125,12 +125,14 @@ class Worker(ThreadWorker):
 
     `answered` is told of each answer that the lane sends; None for no one. `is_urgent` tells a
     request by its head that only takes a thread for a moment, and must get one. Connections to
-    `tls_ports` speak TLS with what `authority` has for them.
+    `tls_ports` speak TLS with what `authority` has for them. With `management_ports` urgent
+    requests come there alone, and nothing else is served there.
     """
 
     answered: Watcher | None = None
     is_urgent: Callable[[bytes], bool] = staticmethod(lambda _head: False)
     tls_ports: frozenset[int] = frozenset()
+    management_ports: frozenset[int] = frozenset()
     authority: Authority
     wsgi: Any
 
@@ -199,6 +201,7 @@ class Worker(ThreadWorker):
             conn.readable.register(conn.sock, select.POLLIN)
             # gunicorn need not wait for the first bytes: the lane does.
             conn.data_ready, conn.seat = True, Seat(conn)
+            conn.seat.apart = _port_of(conn) in self.management_ports
             if not isinstance(conn.sock, Arrived):
                 self.lane.watch(conn.seat)
                 return
@@ -224,9 +227,14 @@ class Worker(ThreadWorker):
 
     def pool(self, conn: Any) -> Pool:
         """The pool of a connection: relayed requests come through a Unix socket."""
-        if self.is_plain(conn) and self.is_urgent(conn.seat.head):
+        if self.is_plain(conn) and self._asks_urgently(conn):
             return self.urgent
         return self.pools[conn.sock.family == socket.AF_UNIX]
+
+    def _asks_urgently(self, conn: Any) -> bool:
+        """Whether a request is for those threads that only requests of a moment get."""
+        ports = self.management_ports
+        return (not ports or _port_of(conn) in ports) and self.is_urgent(conn.seat.head)
 
     def serve(self, conn: Any) -> None:
         """Serve a connection, for as long as it does not wait; in a thread of a pool."""
@@ -272,9 +280,7 @@ class Worker(ThreadWorker):
 
     def is_tls(self, conn: Any) -> bool:
         """True for a connection that came to an https listener."""
-        return bool(self.tls_ports) and (
-            isinstance(conn.server, tuple) and conn.server[1] in self.tls_ports
-        )
+        return bool(self.tls_ports) and _port_of(conn) in self.tls_ports
 
     def is_plain(self, conn: Any) -> bool:
         """True for a connection that the lane can have."""
@@ -284,7 +290,7 @@ class Worker(ThreadWorker):
         seat: Seat = conn.seat
         keep = not seat.ended
         # Its thread serves this request alone: who knows what the connection brings next.
-        urgent = self.is_urgent(seat.head)
+        urgent = self._asks_urgently(conn)
         while keep:
             started = time.monotonic()
             conn.ticket = None
@@ -347,3 +353,8 @@ class Worker(ThreadWorker):
             # Closed already.
             pass
         conn.close = lambda graceful=False: None
+
+
+def _port_of(conn: Any) -> int | None:
+    """The port that a connection came to; None for a Unix socket."""
+    return conn.server[1] if isinstance(conn.server, tuple) else None

@@ -523,7 +523,7 @@ AUTHENTICATION_HTPASSWD_FILE = _ours(
 )
 AUTHENTICATION_JWKS = _ours(
     "authentication.jwks",
-    t.text,
+    t.file_or_url,
     "",
     "The public keys for BEARER: the path of a JWKS file, read again at SIGHUP, or an http(s) URL.",
     importance="medium",

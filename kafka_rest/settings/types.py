@@ -147,6 +147,14 @@ def urls(value: str) -> tuple[str, ...]:
     return tuple(url.rstrip("/") for url in found)
 
 
+def file_or_url(value: str) -> str:
+    """The path of a file, or an http or https URL without a user."""
+    parts = urlsplit(value)
+    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+        raise ValueError("a path, or a URL without user and password, which cannot be used")
+    return value
+
+
 def listeners(value: str) -> tuple[Listener, ...]:
     """A comma-separated list of `http://host:port` and `https://host:port`."""
     found: list[Listener] = []

@@ -208,7 +208,10 @@ class Bench:
 
     def _replaced(self, handed: list[Any]) -> Any:
         """The clients without what an encoded request goes on to; `handed` gets that."""
-        names = ("settings", "limits", "schemas", "subject_strategies")
+        names = (
+            *("settings", "limits", "schemas", "subject_strategies"),
+            *("has_registry", "produced"),
+        )
         return SimpleNamespace(
             **{name: getattr(self.clients, name) for name in names},
             metadata=SimpleNamespace(ensure_topic=lambda *_: PARTITIONS),

@@ -164,9 +164,10 @@ def read_records(call: Call, group: str, instance: str) -> Answer | Later:
 
 def _seek_to(call: Call, group: str, instance: str, target: Target) -> Answer:
     places = envelopes.partitions(call.body())
-    require_topics(call, "read", [place.topic for place in places])
     found, deadline = instance_of(call, group, instance), look_up_deadline(call)
-    for place in places or found.owned:
+    places = places or list(found.owned)
+    require_topics(call, "read", [place.topic for place in places])
+    for place in places:
         found.seek(place, target, deadline)
     return NO_CONTENT
 

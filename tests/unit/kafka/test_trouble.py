@@ -111,3 +111,11 @@ def test_credentials_in_a_url_are_cut_out() -> None:
 def test_log_of_the_library_has_no_credentials_of_urls(caplog: pytest.LogCaptureFixture) -> None:
     LIBRDKAFKA_LOG.warning("no token from %s: %s", "https://me:hunter2@h/token", "refused")
     assert caplog.messages == ["no token from https://h/token: refused"]
+
+
+def test_what_has_ended_a_client_is_over_with_no_answer() -> None:
+    trouble = BrokerTrouble("producer", FakeClock())
+    fenced = KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True)
+    trouble.take(fenced)
+    trouble.over()
+    assert trouble.last is fenced

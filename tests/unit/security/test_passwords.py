@@ -2,7 +2,8 @@
 
 import base64
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 
 import bcrypt
@@ -131,13 +132,30 @@ def test_memory_of_right_passwords_is_bounded() -> None:
 def test_one_check_is_for_all_who_wait_for_the_same() -> None:
     check = Check()
     check.go.clear()
-    users = Passwords({"a": b"x"}, 4, check)
+    users = Passwords({"a": b"x"}, 16, check)
     with ThreadPoolExecutor(8) as pool:
         found = [pool.submit(users.principal, basic("a", "x")) for _ in range(8)]
         assert check.begun.acquire(timeout=10)
         check.go.set()
         assert [one.result(10) for one in found] == ["a"] * 8
     assert len(check.checked) == 1
+
+
+def test_flood_of_one_wrong_password_leaves_threads_too() -> None:
+    check = Check()
+    users = Passwords({"a": b"x"}, 8, check)
+    users.principal(basic("a", "x"))
+    check.go.clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(users.principal, basic("a", "w")) for _ in range(8)]
+        # Those for whom there is no thread to wait are told at once.
+        busy = list(islice(as_completed(found, 10), 2))
+        assert all(isinstance(one.exception(), ServiceUnavailable) for one in busy)
+        assert users.principal(basic("a", "x")) == "a"
+        check.go.set()
+    refused = [type(one.exception()) for one in found]
+    assert refused.count(NotAuthenticated) == 6
+    assert refused.count(ServiceUnavailable) == 2
 
 
 def test_flood_of_wrong_passwords_leaves_threads_and_the_remembered_alone() -> None:

@@ -86,7 +86,10 @@ def test_ended_worker_takes_its_gauges_along() -> None:
 
 
 class Pool:
-    name, waiting, busy = "handler", 3, 5
+    waiting, busy = 3, 5
+
+    def __init__(self, name: str = "handler") -> None:
+        self.name = name
 
 
 class Clients(ClientRegistry):
@@ -99,7 +102,7 @@ class Clients(ClientRegistry):
 
 @pytest.fixture
 def worker() -> Any:
-    return SimpleNamespace(nr_conns=9, pools={False: Pool()})
+    return SimpleNamespace(nr_conns=9, pools={False: Pool()}, urgent=Pool("urgent-handler"))
 
 
 def look(cells: Cells, metric: m.Metric, *labels: str) -> float:
@@ -118,7 +121,8 @@ def test_gauges_are_what_is_there_now(worker: Any) -> None:
     assert look(cells, m.PRODUCER_QUEUE) == 6
     held = [look(cells, m.WAITING_READS, name) for name in ("instance", "thread", "relay-thread")]
     assert held == [3, 1, 2]
-    assert (look(cells, m.POOL_WAITING, "handler"), look(cells, m.POOL_BUSY, "handler")) == (3, 5)
+    for pool in ("handler", "urgent-handler"):
+        assert (look(cells, m.POOL_WAITING, pool), look(cells, m.POOL_BUSY, pool)) == (3, 5)
     producer.queued = 0
     gauges.refresh()
     assert look(cells, m.PRODUCER_QUEUE) == 0

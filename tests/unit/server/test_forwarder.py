@@ -137,7 +137,9 @@ class Bench:
             "PATH_INFO": uri,
             "REMOTE_ADDR": "10.0.0.1",
             "wsgi.input": io.BytesIO(body),
-            "gunicorn.socket": SimpleNamespace(family=family),
+            "gunicorn.socket": SimpleNamespace(
+                family=family, getsockname=lambda: "/r/slot-0.sock.1"
+            ),
             **more,
         }
         answer: list[Any] = []
@@ -435,6 +437,7 @@ def counted(bench: Bench) -> dict[tuple[str, str], float]:
             found.numbers[: found.metric.width - (found.metric is m.RELAY_SECONDS)]
         )
         for found in bench.cells.series()
+        if any(found.numbers)
     }
 
 

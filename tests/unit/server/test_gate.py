@@ -31,6 +31,7 @@ class Bench:
     def __init__(self, folder: Path, *more: str, rules: str | None = None) -> None:
         given = settings(folder, rules, *more)
         self.seen: dict[str, Any] = {}
+        self.at = "/run/kafka-rest/slot-1.sock.77"
         peers = Peers(Cluster(PROXIES, 0, CLUSTER_SECRET), 1, threading.Event())
         self.gate = Gate(self._app, Authority(given), given, peers)
 
@@ -45,7 +46,7 @@ class Bench:
             "REQUEST_METHOD": "GET",
             "RAW_URI": "/topics",
             "wsgi.input": io.BytesIO(),
-            "gunicorn.socket": SimpleNamespace(family=family),
+            "gunicorn.socket": SimpleNamespace(family=family, getsockname=lambda: self.at),
             **environ,
         }
 
@@ -86,6 +87,10 @@ def test_only_a_worker_may_say_whose_request_it_is(tmp_path: Path) -> None:
     assert "HTTP_X_KAFKA_REST_PRINCIPAL" not in bench.seen
     bench.ask(socket.AF_UNIX, HTTP_X_KAFKA_REST_PRINCIPAL=name)
     assert bench.seen[PRINCIPAL] == "CN=ü a%b"
+    # A Unix socket that the server listens on is as public as a port.
+    bench.at = "/run/kafka-rest.sock"
+    refused = bench.ask(socket.AF_UNIX, HTTP_X_KAFKA_REST_PRINCIPAL=name)
+    assert refused[0] == "401 Unauthorized"
 
 
 def test_another_proxy_may_say_whose_request_it_is_and_nobody_in_its_name(tmp_path: Path) -> None:
@@ -115,6 +120,26 @@ def test_skipped_path_needs_no_credentials(tmp_path: Path) -> None:
     assert bench.ask(RAW_URI="/?a=b")[2] == b"served"
     assert bench.seen[PRINCIPAL] == "ANONYMOUS"
     assert bench.ask(RAW_URI="/topics")[0] == "401 Unauthorized"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "topics/t?://",
+        "http:/topics/t?://h/",
+        "topics/t?://h/health",
+        "http://h/topics/t",
+        "*",
+        "//",
+    ],
+)
+def test_target_is_skipped_by_the_path_that_is_served_and_no_other(
+    tmp_path: Path, target: str
+) -> None:
+    bench = Bench(tmp_path, "authentication.skip.paths=/,/health")
+    assert bench.ask(RAW_URI=target)[0] == "401 Unauthorized"
+    for open_target in ("http://h", "http://h?x", "https://h:1/", "HTTP://h/health?a=/topics"):
+        assert bench.ask(RAW_URI=open_target)[2] == b"served"
 
 
 def test_browser_may_ask_whether_it_may_ask(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The pages for probes: which requests get them, where, and what all others get."""
 
+import socket
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ def application(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 def ask(
-    path: str, method: str = "GET", ports: Iterable[int] = (), port: str = "8082"
+    path: str, method: str = "GET", ports: Iterable[int] = (), port: str = "8082", **more: Any
 ) -> tuple[str, dict[str, str], bytes]:
     said: list[Any] = []
     environ = {
@@ -24,6 +26,7 @@ def ask(
         "RAW_URI": path,
         "PATH_INFO": path.partition("?")[0],
         "SERVER_PORT": port,
+        **more,
     }
     body = b"".join(
         Management(application, PAGES, ports)(environ, lambda *words: said.append(words))
@@ -46,6 +49,13 @@ def test_page_is_answered_whole_and_kept_by_nobody() -> None:
 def test_head_has_the_length_and_no_body() -> None:
     status, headers, body = ask("/health", "HEAD")
     assert (status, headers["Content-Length"], body) == ("200 OK", "4", b"")
+
+
+def test_relayed_request_is_never_one_of_a_management_port() -> None:
+    private = SimpleNamespace(family=socket.AF_UNIX, getsockname=lambda: "/r/slot-0.sock.1")
+    assert ask("/topics", ports=[9090], port="9090", **{"gunicorn.socket": private})[2] == (
+        b"application"
+    )
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
