@@ -159,6 +159,17 @@ def test_wrong_credentials_are_told_as_such_and_soon_until_kafka_answers(bench: 
     assert trouble.refusal is None
 
 
+def test_trouble_is_over_when_brokers_are_told(bench: Bench) -> None:
+    missing = "Failed to acquire SASL OAUTHBEARER token: invalid_client"
+    trouble = BrokerTrouble("test", bench.clock, lasting=True)
+    metadata = ClusterMetadata({}, 0.2, 2.0, bench.make, bench.clock, trouble)
+    trouble.take(KafkaError(KafkaError._AUTHENTICATION, missing))
+    bench.clock.advance(3600)
+    assert trouble.last is not None
+    metadata.brokers(Deadline(1))
+    assert trouble.last is None
+
+
 def test_asking_creates_nothing(bench: Bench) -> None:
     bench.cluster.creates_after = 0
     with pytest.raises(errors.TopicNotFound):

@@ -262,3 +262,11 @@ def test_management_port_is_no_other_ones(overrides: list[str], taken: str) -> N
     assert len(s.load(overrides=[own])[s.MANAGEMENT_LISTENERS]) == 1
     with pytest.raises(s.SettingsError, match=f"another port than {taken}"):
         s.load(overrides=[own, *overrides])
+
+
+def test_url_of_keys_has_no_password() -> None:
+    for given in ("/etc/keys.json", "https://id.example/keys", "keys@home"):
+        assert s.load(overrides=[f"authentication.jwks={given}"])[s.AUTHENTICATION_JWKS] == given
+    with pytest.raises(s.SettingsError, match=r"authentication\.jwks") as failed:
+        s.load(overrides=["authentication.jwks=https://svc:planted@id.example/keys"])
+    assert "planted" not in str(failed.value)
