@@ -56,6 +56,7 @@ CLOSE_SHARE = 0.4
 """The share of the time for a stop that is kept for leaving groups and flushing the producer."""
 RELAY_MARGIN_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60
+LOCK_SECONDS = 1.0
 REQUEST_LINE_BYTES = 8190
 PID_FILE = "kafka-rest.pid"
 
@@ -357,8 +358,14 @@ class Server:
         signal.siginterrupt(signal.SIGTERM, False)
 
     def _tell_when_all_are_ready(self) -> None:
-        with self._ready.get_lock():
+        lock = self._ready.get_lock()
+        if not lock.acquire(timeout=LOCK_SECONDS):
+            # A worker that was killed has kept it; this is worth no wait.
+            return
+        try:
             self._ready.value += 1
             if self._ready.value >= self.slots and not self._told.value:
                 self._told.value = 1
                 log.info("Server started, listening for requests...")
+        finally:
+            lock.release()
