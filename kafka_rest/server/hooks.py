@@ -254,6 +254,8 @@ class Server:
     def post_fork(self, server: Any, worker: Any) -> None:
         """Listen on the slot's private socket, and port if wanted, beside the server's."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Until gunicorn sets its own, it would be the master's handler, and TERM lost.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         limit_arenas()
         keep_tidy()
         self._slot = worker.slot

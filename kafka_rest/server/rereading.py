@@ -18,6 +18,8 @@ from kafka_rest.server.lane import Lane
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
+FIRST_LOOK_SECONDS = 5.0
+"""How long a worker that starts waits for keys that do not come."""
 
 
 def reread(authority: Authority, told: Any) -> None:
@@ -33,6 +35,7 @@ class Rereader:
 
     def __init__(self, authority: Authority, told: Any, then: Callable[[], None]) -> None:
         self._authority, self._told, self._then = authority, told, then
+        self.looked = threading.Event()
 
     def look(self) -> None:
         """Read the files again if the master has told so since the last look; fetch what is due."""
@@ -48,15 +51,20 @@ class Rereader:
         """Look now and then, for as long as the process lives."""
         while True:
             self.look()
+            self.looked.set()
             time.sleep(LOOK_SECONDS)
 
 
 def start_rereading(worker: Any, authority: Authority, told: Any) -> None:
-    """Start a worker's thread that looks; its lane then forgets what it knew of heads."""
+    """Start a worker's thread that looks; its lane then forgets what it knew of heads.
+
+    Blocks for its first look, in which keys for tokens are fetched, within bounds.
+    """
     # gunicorn's own worker class has no lane.
     lane: Lane | None = getattr(worker, "lane", None)
     rereader = Rereader(authority, told, lane.forget_all if lane else lambda: None)
     threading.Thread(target=rereader.run, name="rereader", daemon=True).start()
+    rereader.looked.wait(FIRST_LOOK_SECONDS)
 
 
 def _reloaded(authority: Authority) -> bool:
