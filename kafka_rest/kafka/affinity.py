@@ -13,8 +13,10 @@ _every_core = os.sched_getaffinity(0)
 
 def pin_python_threads(core: int) -> None:
     """Keep all Python threads that run now, and those they start, on one core."""
+    os.sched_setaffinity(0, {core})
     for thread in threading.enumerate():
-        if thread.native_id is not None:
+        # The main thread of a forked process still has the number of its parent's.
+        if thread.native_id is not None and thread is not threading.main_thread():
             os.sched_setaffinity(thread.native_id, {core})
 
 
