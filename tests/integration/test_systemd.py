@@ -14,6 +14,10 @@ from tests.stack import Stack, free_port, wait_for
 from tests.systemd import Instance
 
 STARTED = "Server started, listening for requests..."
+# A real schema registry knows it for one by its first member.
+JSON_SCHEMA = (
+    '{"$schema": "http://json-schema.org/draft-07/schema#", "type": "string", "pattern": "^a+$"}'
+)
 PROTOBUF = 'syntax = "proto3"; message Move { string piece = 1; }'
 
 
@@ -157,7 +161,7 @@ def test_all_formats_work_in_the_sandbox(stack: Stack, tmp_path: Path) -> None:
         for fmt, schema, value in [
             ("json", None, {"a": 1}),
             ("avro", '"string"', "a"),
-            ("jsonschema", '{"type": "string", "pattern": "^a+$"}', "a"),
+            ("jsonschema", JSON_SCHEMA, "a"),
             ("protobuf", PROTOBUF, {"piece": "rook"}),
         ]:
             topic = stack.create_topic()
