@@ -32,6 +32,8 @@ class RemoteKeys:
         clock: Clock = time.monotonic,
     ) -> None:
         self._url, self._claims, self._refresh = url, claims, refresh_seconds
+        # What the log says of it: its query may hold a secret.
+        self._host = urlsplit(url).hostname or url
         self._fetch, self._clock = fetch or _fetch, clock
         self._tokens: Tokens | None = None
         self._due = self._earliest = clock()
@@ -70,11 +72,10 @@ class RemoteKeys:
             if self._tokens is not None and text == self._tokens.text:
                 self._due = now + self._refresh
                 return False
-            tokens = Tokens(text, self._url, self._claims)
+            tokens = Tokens(text, self._host, self._claims)
         except Exception as error:
             # Of the network or of the content; the log shows neither.
-            host = urlsplit(self._url).hostname
-            log.warning("keys for tokens not fetched host=%s reason=%s", host, error)
+            log.warning("keys for tokens not fetched host=%s reason=%s", self._host, error)
             self._due = self._earliest
             return False
         self._tokens, self._due = tokens, now + self._refresh

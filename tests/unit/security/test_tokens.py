@@ -189,6 +189,17 @@ def test_keys_behind_a_url_are_fetched_aside_and_kept_while_it_is_away() -> None
     assert remote.client(OURS.token(**GOOD)).principal == "ann"
 
 
+@pytest.mark.parametrize("text", [None, "no JSON"])
+def test_log_does_not_show_what_a_url_of_keys_asks_with(
+    text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = Web()
+    web.text = text
+    assert not RemoteKeys("https://id/keys?key=planted", CLAIMS, 300.0, web, FakeClock()).look()
+    assert "host=id" in caplog.text
+    assert "planted" not in caplog.text
+
+
 def test_token_with_a_new_key_has_the_keys_fetched_but_not_often() -> None:
     web, clock = Web(), FakeClock()
     remote = RemoteKeys("https://id/keys", CLAIMS, 300.0, web, clock)
