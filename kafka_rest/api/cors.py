@@ -23,7 +23,7 @@ def headers(settings: s.Settings, environ: Mapping[str, Any]) -> dict[str, str]:
     if "*" not in allowed and origin not in allowed:
         return {"Vary": "Origin"}
     answer = {"Access-Control-Allow-Origin": str(origin), "Vary": "Origin"}
-    known = _clients_are_known(settings)
+    known = s.clients_are_known(settings)
     if not (known and "*" in allowed):
         # Any page could use the password or certificate that a browser has for this server.
         answer["Access-Control-Allow-Credentials"] = "true"
@@ -38,11 +38,6 @@ def headers(settings: s.Settings, environ: Mapping[str, Any]) -> dict[str, str]:
         "Access-Control-Allow-Headers": ALLOWED_HEADERS + (",Authorization" if known else ""),
         "Access-Control-Max-Age": MAX_AGE_SECONDS,
     }
-
-
-def _clients_are_known(settings: s.Settings) -> bool:
-    methods = settings[s.AUTHENTICATION_METHOD]
-    return bool(set(methods) - {"NONE"}) or s.client_authentication(settings) != "NONE"
 
 
 def _listed(text: str) -> list[str]:

@@ -53,8 +53,8 @@ class Authority:
     @property
     def asked(self) -> bool:
         """Whether requests have to be looked at: their client, or what it may do."""
-        known = self._methods or self._shown != "NONE" or self._settings[s.AUTHORIZATION_FILE]
-        return bool(known or self._settings[s.REQUEST_RATE_MAX])
+        rules, rate = self._settings[s.AUTHORIZATION_FILE], self._settings[s.REQUEST_RATE_MAX]
+        return bool(s.clients_are_known(self._settings) or rules or rate)
 
     @property
     def has_files(self) -> bool:

@@ -11,7 +11,6 @@ PRINCIPAL = "kafka_rest.principal"
 ANONYMOUS = "ANONYMOUS"
 """Who has not said who they are, where they need not."""
 HEADER = "X-Kafka-Rest-Principal"
-_VARIABLE = "HTTP_X_KAFKA_REST_PRINCIPAL"
 
 
 def header_of(environ: MutableMapping[str, Any]) -> dict[str, str]:
@@ -20,14 +19,6 @@ def header_of(environ: MutableMapping[str, Any]) -> dict[str, str]:
     return {} if principal is None else {HEADER: quote(principal)}
 
 
-def take_principal(environ: MutableMapping[str, Any], trusted: bool) -> str | None:
-    """Remove that header from a request, and make what it says the request's principal.
-
-    `trusted`: the request came from another worker (or proxy) that has shown that it is one. From
-    anybody else the header says nothing: None.
-    """
-    said = environ.pop(_VARIABLE, None)
-    if not trusted or said is None:
-        return None
-    environ[PRINCIPAL] = unquote(said)
-    return unquote(said)
+def named_by(header: str) -> str:
+    """The principal that the header says."""
+    return unquote(header)

@@ -7,35 +7,27 @@ another worker relays was let in there, and says whose it is. Credentials go no 
 import functools
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kafka_rest import errors
 from kafka_rest import settings as s
 from kafka_rest.api import cors
 from kafka_rest.api.parking import LANE, Again, Parked
 from kafka_rest.api.request import raw_path
-from kafka_rest.api.response import error_body
 from kafka_rest.api.rights import RIGHTS
-from kafka_rest.api.watching import ERROR_CODE, STARTED
+from kafka_rest.api.watching import STARTED
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.certificates import subject_of
 from kafka_rest.security.principals import ANONYMOUS, PRINCIPAL
 from kafka_rest.security.rates import Rates
 from kafka_rest.security.tokens import Client, require_time
-from kafka_rest.server.link import CONTENT_TYPE
+from kafka_rest.server.forwarder import render_error
 from kafka_rest.server.origins import Origin, origin_of
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.seats import Ticket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-STATUS_LINES = {
-    401: "401 Unauthorized",
-    403: "403 Forbidden",
-    429: "429 Too Many Requests",
-    503: "503 Unavailable",
-}
 
 
 class Gate:
@@ -65,9 +57,9 @@ class Gate:
             principal = environ.get(PRINCIPAL) if relayed else None
             client = Client(principal) if principal is not None else self._client(environ, given)
         except errors.RestError as error:
-            environ[ERROR_CODE] = error.error_code
             environ.setdefault(STARTED, time.monotonic())
-            return self._refused(error, environ, start_response)
+            error.headers = error.headers | cors.headers(self._settings, environ)
+            return render_error(error, environ, start_response)
         environ[PRINCIPAL] = client.principal
         environ[RIGHTS] = self._authority.rights(client.principal)
         ticket: Ticket | None = environ.get(LANE)
@@ -99,18 +91,6 @@ class Gate:
             and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
             and bool(self._settings[s.ACCESS_CONTROL_ALLOW_ORIGIN])
         )
-
-    def _refused(
-        self,
-        error: errors.RestError,
-        environ: Mapping[str, Any],
-        start_response: "StartResponse",
-    ) -> list[bytes]:
-        body = error_body(error, debug=False)
-        headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **error.headers}
-        headers |= cors.headers(self._settings, environ)
-        start_response(STATUS_LINES[error.status], list(headers.items()))
-        return [body]
 
 
 def _guarded(client: Client, rates: Rates | None, again: Again) -> Again:

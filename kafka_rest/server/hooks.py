@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kafka_rest import settings as s
 from kafka_rest.api.request_ids import request_id
-from kafka_rest.api.watching import ERROR_CODE, STARTED, all_of
+from kafka_rest.api.watching import ERROR_CODE, STARTED, Watcher, all_of
 from kafka_rest.app import create_app, leaves_waits
 from kafka_rest.kafka.affinity import pin_python_threads
 from kafka_rest.kafka.config import translation_warnings
@@ -97,7 +97,7 @@ class Server:
         self._management: list[socket.socket] = []
         self.board = Board(multiprocessing.RawArray("d", self.slots))
         self._access_log = AccessLog(settings)
-        self._answered = all_of([self._access_log.write] if self._access_log.on else [])
+        self._answered: Watcher | None = None
         self._lending = Lending(self.slots) if settings[s.METRICS_ENABLE] else None
         self._cells = Cells()
         self._refresh: Callable[[], None] = lambda: None
@@ -180,23 +180,27 @@ class Server:
         forwarder = self._forwarder = Forwarder(
             app, place, owners, peers, most, parks, clients.cells
         )
-        ports = [listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]]
         asked = (
             Gate(forwarder, self.authority, self.settings, peers)
             if self.authority.asked
             else forwarder
         )
-        pages = Management(asked, self._pages(clients), ports)
+        pages = Management(asked, self._pages(clients), s.management_ports(self.settings))
         return Identified(pages, always=self._access_log.on)
 
     def _pages(self, clients: ClientRegistry) -> Pages:
         """What the worker that asks answers to probes and monitoring."""
-        health = self._health or Health(self._slot, self.board, clients.draining.is_set)
-        self._health = health
+        health = self._health_of(clients)
         pages = {"/health": health.health, "/ready": health.ready}
         if self._lending is not None:
             pages["/metrics"] = Scrape(self._lending.shared, lambda: self._refresh()).page
         return pages
+
+    def _health_of(self, clients: ClientRegistry) -> Health:
+        """What the worker that asks says of itself; made by whoever asks first."""
+        if self._health is None:
+            self._health = Health(self._slot, self.board, clients.draining.is_set)
+        return self._health
 
     # -- in the master
     # ---------------------------------------------------------------------------------
@@ -260,15 +264,14 @@ class Server:
         keep_tidy()
         self._slot = worker.slot
         worker.forward_threads = self.settings[s.SERVER_FORWARD_THREADS]
+        watchers: list[Watcher] = [self._access_log.write] if self._access_log.on else []
         if self._lending is not None:
             self._cells = self._lending.cells(worker.region)
-            counting = watcher(self._cells)
-            self._answered = all_of([self._answered, counting] if self._answered else [counting])
+            watchers.append(watcher(self._cells))
+        self._answered = all_of(watchers)
         worker.answered, worker.is_urgent = self._answered, is_urgent
         worker.sockets = [*worker.sockets, *self._management]
-        worker.management_ports = frozenset(
-            listener.port for listener in self.settings[s.MANAGEMENT_LISTENERS]
-        )
+        worker.management_ports = s.management_ports(self.settings)
         worker.tls_ports, worker.authority = s.tls_ports(self.settings), self.authority
         # Of the time for a stop, requests under way get the first part, closing clients the rest.
         worker.cfg.set("graceful_timeout", max(1, round(self._graceful * (1 - CLOSE_SHARE))))
@@ -337,12 +340,11 @@ class Server:
 
     def _watch(self, worker: Any, clients: ClientRegistry) -> None:
         """Begin to look at the worker's threads and at Kafka."""
-        self._pages(clients)
-        assert self._health is not None
+        health = self._health_of(clients)
         # gunicorn's own worker has no lane.
         lanes = [worker.lane.pulse] if hasattr(worker, "lane") else []
-        self._health.watch([*lanes, *clients.pulses], clients.readiness())
-        self._health.start()
+        health.watch([*lanes, *clients.pulses], clients.readiness())
+        health.start()
 
     def _drain_at_term(self, worker: Any) -> None:
         """End reads as soon as the worker is told to stop: gunicorn would wait for them."""

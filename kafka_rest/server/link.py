@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from kafka_rest import errors
+from kafka_rest.api.front import STATUS_LINES
 from kafka_rest.api.response import error_body
 from kafka_rest.records import Deadline
 from kafka_rest.security.principals import header_of
@@ -175,9 +176,8 @@ class Link:
 def refusal(error: errors.RestError) -> RelayedAnswer:
     """The answer that says what went wrong on the way to an owner."""
     body = error_body(error, debug=False)
-    reason = error.message.partition(f"{error.status} ")[2] or "Error"
     headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
-    return RelayedAnswer(f"{error.status} {reason}", [*headers, *error.headers.items()], body)
+    return RelayedAnswer(STATUS_LINES[error.status], [*headers, *error.headers.items()], body)
 
 
 def ascii_uri(environ: "WSGIEnvironment") -> str:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from kafka_rest.security.principals import HEADER as PRINCIPAL_HEADER
-from kafka_rest.security.principals import take_principal
+from kafka_rest.security.principals import PRINCIPAL, named_by
 from kafka_rest.server.link import PEER_HEADER, SCHEME_HEADER
 from kafka_rest.server.peers import SIGNATURE_HEADER, Claims, Peers
 from kafka_rest.server.relay import came_relayed
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 _ORIGIN = "kafka_rest.origin"
 _SAID = tuple(
     "HTTP_" + name.upper().replace("-", "_")
-    for name in (PEER_HEADER, SCHEME_HEADER, SIGNATURE_HEADER)
+    for name in (PEER_HEADER, SCHEME_HEADER, PRINCIPAL_HEADER, SIGNATURE_HEADER)
 )
-_PRINCIPAL = "HTTP_" + PRINCIPAL_HEADER.upper().replace("-", "_")
 
 
 class Origin(Enum):
@@ -41,19 +40,19 @@ def origin_of(environ: "WSGIEnvironment", peers: Peers) -> Origin:
     known: Origin | None = environ.get(_ORIGIN)
     if known is not None:
         return known
-    address, scheme, signature = (environ.pop(name, None) for name in _SAID)
+    address, scheme, principal, signature = (environ.pop(name, None) for name in _SAID)
     found = Origin.CLIENT
     if came_relayed(environ):
         found = Origin.WORKER
     elif signature is not None:
-        principal = environ.get(_PRINCIPAL, "")
-        peers.require_signed(
-            environ, Claims(address or "", scheme or "", signature or "", principal)
-        )
+        claims = Claims(address or "", scheme or "", signature, principal or "")
+        peers.require_signed(environ, claims)
         found = Origin.PROXY
-    take_principal(environ, found is not Origin.CLIENT)
-    if address is not None and found is not Origin.CLIENT:
-        environ["REMOTE_ADDR"] = environ[CLIENT] = address
-        environ["wsgi.url_scheme"] = scheme or "http"
+    if found is not Origin.CLIENT:
+        if address is not None:
+            environ["REMOTE_ADDR"] = environ[CLIENT] = address
+            environ["wsgi.url_scheme"] = scheme or "http"
+        if principal is not None:
+            environ[PRINCIPAL] = named_by(principal)
     environ[_ORIGIN] = found
     return found

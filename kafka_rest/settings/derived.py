@@ -46,10 +46,20 @@ def tls_ports(settings: "Settings") -> frozenset[int]:
     return frozenset(found)
 
 
+def management_ports(settings: "Settings") -> frozenset[int]:
+    """The ports where pages for probes answer and nothing else does; none: they answer on all."""
+    return frozenset(listener.port for listener in settings[t.MANAGEMENT_LISTENERS])
+
+
 def client_authentication(settings: "Settings") -> str:
     """Whether clients show certificates: NONE, REQUESTED or REQUIRED."""
     wanted: str = settings[t.SSL_CLIENT_AUTHENTICATION]
     return "REQUIRED" if wanted == "NONE" and settings[t.SSL_CLIENT_AUTH] else wanted
+
+
+def clients_are_known(settings: "Settings") -> bool:
+    """Whether clients say who they are, or may."""
+    return bool(settings[t.AUTHENTICATION_METHOD]) or client_authentication(settings) != "NONE"
 
 
 def longest_read_seconds(settings: "Settings") -> float:
