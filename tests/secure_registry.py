@@ -1,7 +1,6 @@
 """The embedded schema registry behind TLS and passwords, in a thread of the tests."""
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from flask import Response, request
 from werkzeug.serving import make_server
 
 from kafka_rest.devstack.schema_registry import create_registry
+from tests.serving import serving
 
 USER, PASSWORD, READER, TOKEN = "alice", "al:ice@secret", "reader", "bearer-secret"
 
@@ -29,14 +29,8 @@ def secure_registry(
             context.load_verify_locations(certificates / "ca.pem")
             context.verify_mode = ssl.CERT_REQUIRED
     server = make_server(host, 0, app, threaded=True, ssl_context=context)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield f"http{'s' if context else ''}://{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _refusal() -> Response | None:

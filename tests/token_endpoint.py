@@ -3,12 +3,13 @@
 import base64
 import json
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.serving import serving
 
 CLIENT = "alice"
 SECRET = "token-secret"
@@ -20,18 +21,13 @@ def token_endpoint(certificate: Path | None = None) -> Iterator[str]:
 
     By https with a certificate, a PEM file that holds its key.
     """
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Tokens) as server:
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/token"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Tokens)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with serving(server):
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/token"
 
 
 class _Tokens(BaseHTTPRequestHandler):

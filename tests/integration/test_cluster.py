@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from kafka_rest.pinning import owner_peer
+from tests.credentials import PASSWORDS, basic, htpasswd
 from tests.integration.test_long_polls import Poll, values
-from tests.integration.test_rights import PASSWORDS, basic, htpasswd
 from tests.stack import Proxy, Reply, Stack, free_port, wait_for
 
 IDS = ("a", "b", "c")

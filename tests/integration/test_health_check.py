@@ -5,13 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from tests.containers import arguments
+from tests.serving import serving
 
 
 @pytest.mark.parametrize(("status", "verdict"), [(200, 0), (503, 1)])
@@ -46,11 +46,6 @@ def answering(path: str, status: int) -> Iterator[int]:
         def log_message(self, *_words: object) -> None:
             pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield int(server.server_address[1])
-        finally:
-            server.shutdown()
-            thread.join()
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
+        yield int(server.server_address[1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_rights import PASSWORDS, basic, htpasswd
+from tests.credentials import PASSWORDS, basic, htpasswd
 from tests.integration.wire.client import Answer, Client
 from tests.stack import Proxy, Stack, wait_for
 

@@ -1,37 +1,22 @@
 """Clients with passwords and rules before two workers: every endpoint, known heads, and SIGHUP."""
 
-import base64
 import os
 import re
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import bcrypt
 import pytest
 
+from tests.credentials import PASSWORDS, basic, htpasswd, produce_as
 from tests.integration.wire.client import Client
 from tests.stack import Proxy, Reply, Stack, wait_for
 
-PASSWORDS = {name: f"planted-{uuid.uuid4().hex}" for name in ("alice", "bob", "eve")}
 REPEATS = 4
 WORKERS = 2
-
-
-def basic(name: str, password: str = "") -> str:
-    text = f"{name}:{password or PASSWORDS[name]}"
-    return f"Basic {base64.b64encode(text.encode()).decode()}"
-
-
-def htpasswd(**passwords: str) -> str:
-    return "".join(
-        f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
-        for name, password in passwords.items()
-    )
 
 
 class Secured:
@@ -204,12 +189,7 @@ def test_pattern_takes_the_topics_that_may_be_read(secured: Secured) -> None:
 
 
 def produce(path: str, name: str) -> bytes:
-    body = b'{"records":[{"value":1}]}'
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: kafka\r\nAuthorization: {basic(name)}\r\n"
-        "Content-Type: application/vnd.kafka.json.v2+json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    return produce_as(basic(name), path)
 
 
 def test_known_head_is_forgotten_with_the_rules_that_let_it_in(secured: Secured) -> None:

@@ -1,13 +1,14 @@
 """Clients with tokens: keys from a URL, a token that ends on a connection that stays."""
 
 import http.server
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.credentials import produce_as
 from tests.integration.wire.client import Client
+from tests.serving import serving
 from tests.stack import Proxy, Stack, wait_for
 from tests.tokens import Issuer, jwks
 
@@ -39,12 +40,8 @@ class Keys:
 @pytest.fixture(scope="module")
 def keys() -> Iterator[Keys]:
     made = Keys()
-    thread = threading.Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with serving(made.server):
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +70,7 @@ def ask(proxy: Proxy, token: str) -> int:
 
 
 def produce(topic: str, token: str) -> bytes:
-    body = b'{"records":[{"value":1}]}'
-    return (
-        f"POST /topics/{topic} HTTP/1.1\r\nHost: kafka\r\nAuthorization: Bearer {token}\r\n"
-        "Content-Type: application/vnd.kafka.json.v2+json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    return produce_as(f"Bearer {token}", f"/topics/{topic}")
 
 
 def test_known_head_is_refused_once_its_token_has_ended(
