@@ -143,7 +143,7 @@ def test_schema_that_restricts_nothing_takes_everything(contents: Any) -> None:
         ('{"$schema":[]}', SchemaRefused),
         ('{"$ref":"#/definitions/nope"}', SchemaRefused),
         ('{"items":{"$ref":"http://127.0.0.1:1/x.json"}}', SchemaRefused),
-        ("[" * 5000 + "]" * 5000, SchemaError),
+        ("[" * 100_000 + "]" * 100_000, SchemaError),
     ],
 )
 def test_broken_schema_is_refused(text: str, kind: type[Exception]) -> None:
