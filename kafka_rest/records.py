@@ -119,5 +119,6 @@ class Deadline:
 
     def sooner(self, seconds: float) -> "Deadline":
         """This deadline, or one `seconds` from now if that is earlier."""
-        made = Deadline(seconds, self._clock, self.may_block)
-        return self if self._at <= made._at else made
+        if self._at <= self._clock() + seconds:
+            return self
+        return Deadline(seconds, self._clock, self.may_block)

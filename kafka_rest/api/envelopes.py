@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load
 
-from kafka_rest.core.produce import JsonRecords, SchemaChoice
+from kafka_rest.core.produce import NO_SCHEMA, JsonRecords, SchemaChoice
 from kafka_rest.errors import BadRequest, Unprocessable, WrongType
 
 T = TypeVar("T")
@@ -233,9 +233,15 @@ def produce_body(
             _texts([record.value for record in records]),
             partitions,
         ),
-        SchemaChoice(text_of(envelope.key_schema), envelope.key_schema_id),
-        SchemaChoice(text_of(envelope.value_schema), envelope.value_schema_id),
+        _choice(envelope.key_schema, envelope.key_schema_id),
+        _choice(envelope.value_schema, envelope.value_schema_id),
     )
+
+
+def _choice(text: OptionalText, schema_id: int | None) -> SchemaChoice:
+    if text is None and schema_id is None:
+        return NO_SCHEMA
+    return SchemaChoice(text_of(text), schema_id)
 
 
 def text_of(value: OptionalText) -> str | None:

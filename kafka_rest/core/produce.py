@@ -61,6 +61,9 @@ class SchemaChoice(NamedTuple):
         return self.text is not None or self.schema_id is not None
 
 
+NO_SCHEMA = SchemaChoice()
+
+
 class ProduceRequest(NamedTuple):
     """One produce call; `partition` (from the path) holds for all records that name none.
 
@@ -92,8 +95,13 @@ class _Side(NamedTuple):
     """Key or value of every record of a request."""
 
     name: str
-    choice: SchemaChoice
     missing: type[errors.RestError]
+
+
+_KEY = _Side("key", errors.KeySchemaMissing)
+_VALUE = _Side("value", errors.ValueSchemaMissing)
+_Encoding = tuple[int | None, Encoder | None]
+"""The schema id and the encoder of one side; without an encoder it is stored as it is."""
 
 
 def produce(
@@ -108,19 +116,16 @@ def produce(
     librdkafka's queue is full, never for the reports. Raises before anything is sent: 404xx, 40801,
     422xx, and WouldBlock where the deadline allows no wait.
     """
-    key = _Side("key", request.key_schema, errors.KeySchemaMissing)
-    value = _Side("value", request.value_schema, errors.ValueSchemaMissing)
-    if request.embedded_format.schema_type is not None:
-        _require_registry(clients, request)
-        _require_schema(key, request.records.keys)
-        _require_schema(value, request.records.values)
-        # Nothing is to be registered for a partition that is not there.
-        _check_path_partition(clients, request, deadline)
-    key_id, key_encoder = _encoder(clients, request, key, deadline)
-    value_id, value_encoder = _encoder(clients, request, value, deadline)
-    keys = _encoded(request, key, key_encoder, request.records.keys, deadline)
-    values = _encoded(request, value, value_encoder, request.records.values, deadline)
-    records = _records(keys, values, request.records)
+    embedded, columns = request.embedded_format, request.records
+    if embedded.schema_type is None:
+        own: _Encoding = (None, embedded.encoder(None))
+        encodings = own, own
+    else:
+        encodings = _encodings(clients, request, embedded.schema_type, deadline)
+    (key_id, key_encoder), (value_id, value_encoder) = encodings
+    keys = _encoded(request, _KEY, key_encoder, columns.keys, deadline)
+    values = _encoded(request, _VALUE, value_encoder, columns.values, deadline)
+    records = _records(keys, values, columns)
     blocking = deadline.sooner(clients.limits.block_seconds)
 
     def told(reports: list[DeliveryReport]) -> None:
@@ -135,7 +140,7 @@ def produce(
     _require_partition(request, count)
     target = Target(request.topic, request.partition, count)
     batch = clients.producer.send(target, records, blocking, told)
-    record_count, byte_count = clients.produced[request.embedded_format.name]
+    record_count, byte_count = clients.produced[embedded.name]
     record_count[0] += len(records)
     byte_count[0] += sum(map(len, filter(None, chain(keys, values))))
     return batch
@@ -169,8 +174,8 @@ def _require_registry(clients: ClientRegistry, request: ProduceRequest) -> None:
     raise because(kind, "schema.registry.url is empty.")
 
 
-def _require_schema(side: _Side, values: Iterable[bytes | None]) -> None:
-    if not side.choice.given and any(value is not None for value in values):
+def _require_schema(side: _Side, choice: SchemaChoice, values: Iterable[bytes | None]) -> None:
+    if not choice.given and any(value is not None for value in values):
         raise side.missing
 
 
@@ -189,18 +194,35 @@ def _require_partition(request: ProduceRequest, count: int) -> None:
         raise because(errors.PartitionNotFound, partition_count(request.topic, count))
 
 
-def _encoder(
-    clients: ClientRegistry, request: ProduceRequest, side: _Side, deadline: Deadline
-) -> tuple[int | None, Encoder | None]:
-    """The schema id and the encoder of one side; None where it has nothing but nulls."""
-    embedded = request.embedded_format
-    if embedded.schema_type is None:
-        return None, embedded.encoder(None)
-    if not side.choice.given:
+def _encodings(
+    clients: ClientRegistry, request: ProduceRequest, schema_type: str, deadline: Deadline
+) -> tuple[_Encoding, _Encoding]:
+    """Those of keys and values, in a format with schemas."""
+    _require_registry(clients, request)
+    _require_schema(_KEY, request.key_schema, request.records.keys)
+    _require_schema(_VALUE, request.value_schema, request.records.values)
+    # Nothing is to be registered for a partition that is not there.
+    _check_path_partition(clients, request, deadline)
+    return (
+        _encoding(clients, request, _KEY, request.key_schema, schema_type, deadline),
+        _encoding(clients, request, _VALUE, request.value_schema, schema_type, deadline),
+    )
+
+
+def _encoding(
+    clients: ClientRegistry,
+    request: ProduceRequest,
+    side: _Side,
+    choice: SchemaChoice,
+    schema_type: str,
+    deadline: Deadline,
+) -> _Encoding:
+    """That of one side; none where it has nothing but nulls."""
+    if not choice.given:
         return None, None
     try:
-        schema = _registered(clients, request, side, embedded.schema_type, deadline)
-        return schema.schema_id, embedded.encoder(schema)
+        schema = _registered(clients, request, side, choice, schema_type, deadline)
+        return schema.schema_id, request.embedded_format.encoder(schema)
     except SchemaError as error:
         refused = isinstance(error, SchemaRefused)
         kind = errors.SerializationFailed if refused else errors.InvalidSchema
@@ -211,11 +233,12 @@ def _registered(
     clients: ClientRegistry,
     request: ProduceRequest,
     side: _Side,
+    choice: SchemaChoice,
     schema_type: str,
     deadline: Deadline,
 ) -> Schema:
-    if side.choice.schema_id is not None:
-        schema = clients.schemas.by_id(side.choice.schema_id, deadline)
+    if choice.schema_id is not None:
+        schema = clients.schemas.by_id(choice.schema_id, deadline)
         if schema.schema_type != schema_type:
             raise SchemaError(
                 f"the schema with id {schema.schema_id} is of type {schema.schema_type}, "
@@ -225,7 +248,7 @@ def _registered(
             subject = _subject(clients, request, side, schema)
             clients.schemas.require_in_subject(subject, schema, deadline)
         return schema
-    text, references = side.choice.text or "", side.choice.references
+    text, references = choice.text or "", choice.references
 
     def register() -> Schema:
         unregistered = clients.schemas.unregistered(schema_type, text, references, deadline)

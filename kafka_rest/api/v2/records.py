@@ -16,7 +16,7 @@ from kafka_rest.api.request import Call
 from kafka_rest.api.v2.envelopes import present
 from kafka_rest.api.v2.shapes import INCLUDABLE
 from kafka_rest.api.v2.timestamps import record_milliseconds
-from kafka_rest.core.produce import JsonRecords, SchemaChoice
+from kafka_rest.core.produce import NO_SCHEMA, JsonRecords, SchemaChoice
 from kafka_rest.errors import SerializationFailed, Unprocessable, because
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import ConversionError
@@ -51,7 +51,6 @@ class _Produce(ProduceEnvelope, forbid_unknown_fields=True):
 
 
 _NOTHING: frozenset[str] = frozenset()
-_NO_SCHEMA = SchemaChoice()
 _produce = msgspec.json.Decoder(_Produce, strict=False)
 
 
@@ -72,7 +71,7 @@ def produce_records(body: bytes, include: frozenset[str]) -> ProduceBody:
 
 def _chosen(side: str, choice: SchemaChoice, references: list[_Reference] | None) -> SchemaChoice:
     """What one side says about its schema. Raises: Unprocessable, SerializationFailed."""
-    if choice == _NO_SCHEMA and not references:
+    if choice is NO_SCHEMA and not references:
         return choice
     if isinstance(choice.schema_id, float):
         raise because(SerializationFailed, f"{side}_schema_id: no schema has a fraction for an id.")
