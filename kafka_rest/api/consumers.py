@@ -35,7 +35,6 @@ def read_answer(pending: Pending[ReadResult], media_type: str | None = None) -> 
     later = Later(
         pending,
         lambda result: Answer(result.text(), media_type=media_type),
-        again=False,
         raises=True,
     )
     return later.wait() if pending.there else later

@@ -78,8 +78,7 @@ class Route:
     def answer(self, call: Call, segments: dict[str, str]) -> Answer | Later:
         """What the view of the negotiated version answers, now or later.
 
-        Raises: that version's errors, as rendering a later answer does; WouldBlock where the call
-        may not block.
+        Raises: that version's errors, as rendering a later answer does.
         """
         variant = call.choice.variant
         version = variant.version

@@ -5,7 +5,7 @@ by marshmallow.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -73,6 +73,10 @@ class ProduceBody(NamedTuple):
     records: JsonRecords
     key_schema: SchemaChoice
     value_schema: SchemaChoice
+
+
+Read = Callable[[bytes], ProduceBody]
+"""Reads a produce body. Raises: BadRequest, Unprocessable with the field's path."""
 
 
 def topic_records(body: bytes) -> ProduceBody:
@@ -228,13 +232,24 @@ def produce_body(
 ) -> ProduceBody:
     """The columns and schemas of a produce envelope."""
     return ProduceBody(
-        JsonRecords(
-            _texts([record.key for record in records]),
-            _texts([record.value for record in records]),
-            partitions,
-        ),
+        _columns(records, partitions),
         _choice(envelope.key_schema, envelope.key_schema_id),
         _choice(envelope.value_schema, envelope.value_schema_id),
+    )
+
+
+def plain_body(records: list[Placed]) -> ProduceBody:
+    """The columns of records without schemas."""
+    return ProduceBody(
+        _columns(records, [record.partition for record in records]), NO_SCHEMA, NO_SCHEMA
+    )
+
+
+def _columns(records: Sequence[_Keyed], partitions: list[int | None]) -> JsonRecords:
+    return JsonRecords(
+        _texts([record.key for record in records]),
+        _texts([record.value for record in records]),
+        partitions,
     )
 
 

@@ -15,9 +15,8 @@ from kafka_rest import settings as s
 from kafka_rest.api.endpoints import Route, decoded_segment
 from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import PATH, Call
-from kafka_rest.api.response import Answer, Later, drop_stack, error_body, rest_error
+from kafka_rest.api.response import Later, drop_stack, error_body, rest_error
 from kafka_rest.api.watching import Asked
-from kafka_rest.core.pending import Pending
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.media import Choice
 from kafka_rest.records import Deadline
@@ -92,8 +91,8 @@ class Front:
                 if keeper is not None:
                     # Neither the socket nor the body of this one.
                     head = {n: t for n, t in environ.items() if isinstance(t, str)}
-                    served = _Served(self._clients, route, choice, segments)
-                    again = served.again if answer.again else None
+                    served = _Served(self._clients, choice, answer)
+                    again = None if answer.again is None else served.again
                     keeper.keep(_Parked(answer, served), again, head)
                     return ()
                 answer = answer.wait()
@@ -109,39 +108,31 @@ class Front:
 
 
 class _Served:
-    """All that the head of a request came to: what it takes to serve another one with that head."""
+    """What serves requests of one head, and what all their answers have of it."""
 
-    __slots__ = ("choice", "clients", "route", "segments")
+    __slots__ = ("_again", "_debug", "_headers", "_media_type")
 
-    def __init__(
-        self,
-        clients: ClientRegistry,
-        route: Route,
-        choice: Choice,
-        segments: dict[str, str],
-    ) -> None:
-        self.clients, self.route, self.choice, self.segments = clients, route, choice, segments
+    def __init__(self, clients: ClientRegistry, choice: Choice, first: Later) -> None:
+        self._again, self._debug = first.again, clients.settings[s.DEBUG]
+        self._media_type: str = choice.response_type
+        self._headers: Headers = ((_TYPE, self._media_type),)
 
     def again(self, body: bytes, environ: Mapping[str, str]) -> "_Parked":
         """Serve a request by its body. Raises: what the view does, WouldBlock included."""
-        call = Call(environ, self.clients, self.choice, body)
-        answer = self.route.answer(call, self.segments)
-        if isinstance(answer, Answer):
-            answer = _at_hand(answer)
-        return _Parked(answer, self)
+        return _Parked(self._again(body, environ), self)  # type: ignore[misc] # offered if it is
 
     def rendered(self, later: Later, result: Any, asked: Asked) -> tuple[str, Headers, bytes, int]:
         """Status line, headers, body and error code of the answer."""
-        media_type = self.choice.response_type
         try:
             answer = later.render(result)
         except Exception as failure:
             error = rest_error(failure, asked.request_id)
-            body = error_body(error, self.clients.settings[s.DEBUG])
+            body = error_body(error, self._debug)
             drop_stack(error)
-            headers = ((_TYPE, media_type), *error.headers.items())
+            headers = (*self._headers, *error.headers.items())
             return STATUS_LINES[error.status], headers, body, error.error_code
-        headers = ((_TYPE, answer.media_type or media_type),)
+        own = answer.media_type
+        headers = self._headers if own is None else ((_TYPE, own),)
         return STATUS_LINES[answer.status], headers, answer.body or b"", 0
 
 
@@ -171,9 +162,3 @@ class _Parked:
     def expire(self) -> None:
         """Bring the answer about now."""
         self._later.pending.expire()
-
-
-def _at_hand(answer: Answer) -> Later:
-    pending: Pending[Answer] = Pending(Deadline(0))
-    pending.set(answer)
-    return Later(pending, lambda found: found)

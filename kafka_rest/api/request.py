@@ -28,28 +28,13 @@ _PATH_SAFE = ":@~!$&'()*+,;="
 
 
 class Call:
-    """One request on its way through a view.
+    """One request on its way through a view."""
 
-    `body` where it has been read already: then the caller is a thread that must not block.
-    """
+    __slots__ = ("_query", "choice", "clients", "environ")
 
-    __slots__ = ("_body", "_query", "choice", "clients", "environ")
-
-    def __init__(
-        self,
-        environ: Mapping[str, Any],
-        clients: ClientRegistry,
-        choice: Choice,
-        body: bytes | None = None,
-    ) -> None:
+    def __init__(self, environ: Mapping[str, Any], clients: ClientRegistry, choice: Choice) -> None:
         self.environ, self.clients, self.choice = environ, clients, choice
         self._query: dict[str, list[str]] | None = None
-        self._body = body
-
-    @property
-    def may_block(self) -> bool:
-        """False where a view that would have to wait raises WouldBlock instead."""
-        return self._body is None
 
     @property
     def settings(self) -> s.Settings:
@@ -64,23 +49,10 @@ class Call:
     def body(self) -> bytes:
         """The whole body as UTF-8, a byte order mark skipped; b"" for none.
 
-        Blocks while the client sends. Raises: as `read_body`, BadRequest for another encoding.
+        Blocks while the client sends. Raises: as `read_body` and `text_within`.
         """
         most = self.settings[s.REQUEST_MAX_BYTES]
-        data = read_body(self.environ, most) if self._body is None else self._body
-        if len(data) > most:
-            raise _too_large(most)
-        if data.isascii():
-            return data
-        try:
-            # The JSON decoder leaves embedded values unread, so that this is the place to check
-            # them.
-            data.decode()
-        except UnicodeDecodeError as error:
-            raise BadRequest(
-                f"The body is not UTF-8: byte {error.start} cannot be decoded."
-            ) from error
-        return data.removeprefix(_BOM)
+        return text_within(read_body(self.environ, most), most)
 
     def query_long(self, name: str, default: int) -> int:
         """A whole number of the query; absent or blank is the default, the first of several counts.
@@ -171,6 +143,23 @@ def read_body(environ: Mapping[str, Any], most: int) -> bytes:
     if len(data) < announced:
         raise BadRequest(f"The body is cut off: {len(data)} of {announced} bytes came.")
     return data
+
+
+def text_within(data: bytes, most: int) -> bytes:
+    """A body of at most `most` bytes as UTF-8, a byte order mark skipped.
+
+    Raises: BodyTooLarge, BadRequest for another encoding.
+    """
+    if len(data) > most:
+        raise _too_large(most)
+    if data.isascii():
+        return data
+    try:
+        # The JSON decoder leaves embedded values unread, so that this is the place to check them.
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: byte {error.start} cannot be decoded.") from error
+    return data.removeprefix(_BOM)
 
 
 def _too_large(most: int) -> BodyTooLarge:

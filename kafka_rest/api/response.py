@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,13 +29,14 @@ class Answer(NamedTuple):
 class Later(NamedTuple):
     """What a view returns whose answer is still under way: `render` makes it of the result.
 
-    `again`: whether another request with the same head can be served without ever blocking.
+    `again`: serves another request with the same head, by its body and environ, without ever
+    blocking; it raises before any effect, WouldBlock included. None where nothing does.
     `raises`: whether the result may be one that `render` raises a RestError for.
     """
 
     pending: Pending[Any]
     render: Callable[[Any], Answer]
-    again: bool = True
+    again: "Callable[[bytes, Mapping[str, str]], Later] | None" = None
     raises: bool = False
 
     def wait(self) -> Answer:

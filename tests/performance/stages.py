@@ -4,6 +4,7 @@ other, with a real client registry; and the whole beside them.
 Where a function calls the next stage, that one is replaced, for its own time to be seen.
 """
 
+import copy
 import operator
 import statistics
 import threading
@@ -18,9 +19,8 @@ from confluent_kafka import Message, Producer
 
 from kafka_rest import settings as s
 from kafka_rest.api.envelopes import ProduceBody
-from kafka_rest.api.produce import produced
-from kafka_rest.api.request import Call
-from kafka_rest.api.v2.records import included, produce_records
+from kafka_rest.api.request import text_within
+from kafka_rest.api.response import Later
 from kafka_rest.core.produce import ProduceResult
 from kafka_rest.kafka.config import producer_config
 from kafka_rest.kafka.producers import ANY_PARTITION, DeliveryBatch, SharedProducer
@@ -174,17 +174,20 @@ class Bench:
         yield "epoll", timed(connection.wait)
         yield "read, split the head, look it up", timed(connection.take)
         # What the head came to, when it was new.
-        served = connection.known.again.__self__  # type: ignore[attr-defined]
+        environ, served = connection.known.environ, self._served
         handed: list[Any] = []
-        call = Call(connection.known.environ, self._replaced(handed), served.choice, body)
+        producing = copy.copy(served._again.__self__)
         made: list[ProduceBody] = []
         yield (
             "decode the body",
-            timed(lambda: made.append(produce_records(call.body(), included(call)))),
+            timed(lambda: made.append(producing._read(text_within(body, len(body))))),
         )
-        encode = partial(produced, call, topic, None, made[0], ANYTHING, v2_rules=True)
-        yield "look the schema up, encode", timed(encode)
-        later = served.route.answer(call, served.segments)
+        producing._clients, producing._read = self._replaced(handed), lambda _text: made[0]
+        answers_to_come: list[Later] = []
+        yield (
+            "look the schema up, encode",
+            timed(lambda: answers_to_come.append(producing.again(body, environ))),
+        )
         target, self._records, deadline, _done = handed[0]
         yield "metadata", timed(lambda: clients.metadata.ensure_topic(topic, deadline))
         send = partial(self._idle.send, target, self._records, deadline, ANYTHING)
@@ -197,7 +200,7 @@ class Bench:
             timed(lambda: deque(map(operator.call, callbacks, messages), 0)),
         )
         answers: list[Any] = []
-        result = ProduceResult(reports[0], None, None)
+        later, result = answers_to_come[0], ProduceResult(reports[0], None, None)
         yield (
             "render",
             timed(lambda: answers.append(served.rendered(later, result, connection.seat))),
@@ -205,6 +208,11 @@ class Bench:
         caught: Any = connection.seat.parked
         yield "head, write, wait again", timed(lambda: caught.send(*answers[0]))
         connection.answer()
+
+    @property
+    def _served(self) -> Any:
+        """What the view has left for further requests of the head."""
+        return self.connection.known.again.__self__  # type: ignore[attr-defined]
 
     def _replaced(self, handed: list[Any]) -> Any:
         """The clients without what an encoded request goes on to; `handed` gets that."""

@@ -2,7 +2,7 @@
 
 from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import partition_records, topic_records
-from kafka_rest.api.produce import produced
+from kafka_rest.api.produce import Producing
 from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.v1 import offers, shapes
@@ -12,7 +12,7 @@ from kafka_rest.core.produce import ProduceResult
 @endpoint("produce-to-topic.{format}", "POST", "/topics/<topic>", offers.PRODUCE_TO_TOPIC)
 def produce_to_topic(call: Call, topic: str) -> Later:
     """Produce records; each may name its partition."""
-    return produced(call, topic, None, topic_records(call.body()), _answer)
+    return Producing(call, topic, None, topic_records, _answer).first(call)
 
 
 @endpoint(
@@ -24,7 +24,7 @@ def produce_to_topic(call: Call, topic: str) -> Later:
 def produce_to_partition(call: Call, topic: str, partition: str) -> Later:
     """Produce records to one partition."""
     number = partition_number(partition)
-    return produced(call, topic, number, partition_records(call.body()), _answer)
+    return Producing(call, topic, number, partition_records, _answer).first(call)
 
 
 def _answer(result: ProduceResult) -> Answer:

@@ -1,12 +1,12 @@
 """Views that produce, to a topic and to a partition, as in v2."""
 
 from kafka_rest.api.endpoints import endpoint
-from kafka_rest.api.produce import produced
+from kafka_rest.api.produce import Producing
 from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer, Later
 from kafka_rest.api.v1 import shapes
 from kafka_rest.api.v2 import offers
-from kafka_rest.api.v2.records import included, produce_records
+from kafka_rest.api.v2.records import included, produce_reader
 from kafka_rest.api.v2.shapes import produced_status
 from kafka_rest.core.produce import ProduceResult
 
@@ -29,8 +29,8 @@ def produce_to_partition(call: Call, topic: str, partition: str) -> Later:
 
 
 def _produce(call: Call, topic: str, partition: int | None) -> Later:
-    body = produce_records(call.body(), included(call))
-    return produced(call, topic, partition, body, _answer, v2_rules=True)
+    read = produce_reader(call.format_name, included(call))
+    return Producing(call, topic, partition, read, _answer, v2_rules=True).first(call)
 
 
 def _answer(result: ProduceResult) -> Answer:

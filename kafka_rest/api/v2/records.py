@@ -1,5 +1,6 @@
 """The body of a v2 produce request, and the members of records that a request may opt in to."""
 
+import functools
 from typing import Annotated, Any
 
 import msgspec
@@ -8,7 +9,9 @@ from kafka_rest.api.envelopes import (
     Placed,
     ProduceBody,
     ProduceEnvelope,
+    Read,
     SchemaId,
+    plain_body,
     produce_body,
     required,
 )
@@ -50,8 +53,32 @@ class _Produce(ProduceEnvelope, forbid_unknown_fields=True):
     records: list[_Record] | None = None
 
 
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """What most requests are: records without anything said about schemas, headers or times."""
+
+    records: list[Placed]
+
+
 _NOTHING: frozenset[str] = frozenset()
 _produce = msgspec.json.Decoder(_Produce, strict=False)
+_plain = msgspec.json.Decoder(_Plain, strict=False)
+
+
+def produce_reader(format_name: str, include: frozenset[str]) -> Read:
+    """What reads produce bodies whose records may have the members to include beside their own."""
+    full = functools.partial(produce_records, include=include)
+    if include or FORMATS[format_name].schema_type is not None:
+        return full
+
+    def read(body: bytes) -> ProduceBody:
+        try:
+            records = _plain.decode(body).records
+        except (msgspec.DecodeError, RecursionError):
+            records = []
+        # One that is not plain is read as a whole, or refused with its reason.
+        return plain_body(records) if records else full(body)
+
+    return read
 
 
 def produce_records(body: bytes, include: frozenset[str]) -> ProduceBody:

@@ -1,5 +1,6 @@
 """The bodies of v2 requests: what they become, and what is refused with its place."""
 
+import functools
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from kafka_rest.api.v2 import envelopes
 from kafka_rest.api.v2.errors import in_v2
-from kafka_rest.api.v2.records import produce_records
+from kafka_rest.api.v2.records import produce_reader, produce_records
 from kafka_rest.api.v2.timestamps import record_milliseconds, seek_milliseconds
 from kafka_rest.errors import RestError, Unprocessable
 from kafka_rest.kafka.description import Target
@@ -215,3 +216,38 @@ def test_times_of_records_are_milliseconds() -> None:
     assert record_milliseconds(1600000000000, 0) == 1600000000000
     assert record_milliseconds("1600000000000", 0) == 1600000000000
     assert record_milliseconds("2001-01-01T00:00:00Z", 0) == 978307200000
+
+
+PLAIN_AND_NOT = [
+    b'{"records":[{"value":1}]}',
+    b'{"records":[{"key":"k","value":{"a":[1]},"partition":2},{"value":null}]}',
+    b'{"records":[{"value":1,"partition":"1"},{"partition":null}]}',
+    b'{"records":[{"value":1,"headers":null,"timestamp":null}]}',
+    b'{"records":[{"value":1,"headers":[]}]}',
+    b'{"records":[{"value":1}],"value_schema_id":7}',
+    b'{"value_schema":"\\"int\\"","records":[{"value":1}]}',
+    b'{"records":[]}',
+    b'{"records":null}',
+    b'{"records":[{"value":1,"partition":-1}]}',
+    b'{"records":[{"nope":1}]}',
+    b'{"records":[1]}',
+    b'{"records":[{"value":1}],"nope":1}',
+    b"{}",
+    b"[]",
+    b"null",
+    b"",
+    b'{"records":[{"value":1}]',
+    b'{"records":[{"value":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}",
+]
+
+
+@pytest.mark.parametrize("body", PLAIN_AND_NOT, ids=lambda body: body[:40].decode())
+def test_plain_body_is_read_as_any_other(body: bytes) -> None:
+    def outcome(read: Any) -> Any:
+        try:
+            return read(body)
+        except RestError as error:
+            return type(error), error.text
+
+    whole = functools.partial(produce_records, include=frozenset())
+    assert outcome(produce_reader("json", frozenset())) == outcome(whole)
