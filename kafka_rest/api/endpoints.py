@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, current_app, g, request
+from msgspec.structs import replace
 from werkzeug.routing import BaseConverter
 
 from kafka_rest.api.doors import Doors
@@ -92,7 +93,7 @@ class Route:
                 raise in_v2(error) from error
             raise
         if version == "v2" and isinstance(answer, Later) and answer.raises:
-            return answer._replace(render=functools.partial(_rendered_in_v2, answer.render))
+            return replace(answer, render=functools.partial(_rendered_in_v2, answer.render))
         return answer
 
 

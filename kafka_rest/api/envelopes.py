@@ -7,7 +7,7 @@ by marshmallow.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load
@@ -67,7 +67,7 @@ _to_topic = msgspec.json.Decoder(_ToTopic, strict=False)
 _to_partition = msgspec.json.Decoder(_ToPartition, strict=False)
 
 
-class ProduceBody(NamedTuple):
+class ProduceBody(msgspec.Struct, frozen=True):
     """A produce body, checked."""
 
     records: JsonRecords

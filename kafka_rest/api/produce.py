@@ -65,8 +65,8 @@ class Producing:
 
         Raises: BodyTooLarge for too many records, what reading the body and `core.produce` do.
         """
-        records, key_schema, value_schema = self._read(text)
-        limits, v2 = self._limits, self._v2
+        body, limits, v2 = self._read(text), self._limits, self._v2
+        records = body.records
         if len(records.values) > limits.produce_records:
             raise BodyTooLarge(
                 f"{BodyTooLarge.message}: there are {len(records.values)} records, and "
@@ -79,8 +79,8 @@ class Producing:
             self._partition,
             self._format,
             records,
-            key_schema,
-            value_schema,
+            body.key_schema,
+            body.value_schema,
             strict_subject=v2,
             tombstones=v2,
             refused_each=v2,

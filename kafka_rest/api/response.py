@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 encode = msgspec.json.encode
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What a view returns: a status and the JSON body, None for none.
 
     `media_type` where it is not the negotiated one.
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     media_type: str | None = None
 
 
-class Later(NamedTuple):
+class Later(msgspec.Struct, frozen=True):
     """What a view returns whose answer is still under way: `render` makes it of the result.
 
     `again`: serves another request with the same head, by its body and environ, without ever
