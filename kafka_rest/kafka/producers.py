@@ -146,6 +146,7 @@ class SharedProducer:
         )
         self._closing = threading.Event()
         self._waiting: deque[Iterator[None]] = deque()
+        self._put_off: deque[tuple[DeliveryBatch, Iterator[None]]] | None = None
         self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
         self.pulse = Pulse(self._poller)
         self._poller.start()
@@ -163,13 +164,44 @@ class SharedProducer:
             raise WouldBlock
         batch = DeliveryBatch(len(records), done, self)
         steps = self._hand_over(batch, target, records, deadline)
-        for _ in steps:
-            if not deadline.may_block:
-                # One batch at a time: the next caller is refused above.
-                self._waiting.append(steps)
-                break
-            self._closing.wait(QUEUE_WAIT_SECONDS)
+        if deadline.may_block:
+            for _ in steps:
+                self._closing.wait(QUEUE_WAIT_SECONDS)
+        elif self._put_off is not None:
+            self._put_off.append((batch, steps))
+        else:
+            self._begin(steps)
         return batch
+
+    def put_off(self) -> Callable[[], None]:
+        """From now on keep what callers that may not block send, until the returned is called.
+
+        librdkafka's thread takes the first record that comes and sends it; what comes together is
+        to leave together. Whoever calls this calls the returned soon after each `send`, from any
+        thread; it does not block, and does not raise.
+        """
+        self._put_off = deque()
+        return self._hand_over_put_off
+
+    def _hand_over_put_off(self) -> None:
+        put_off = self._put_off
+        while put_off:
+            try:
+                batch, steps = put_off.popleft()
+            except IndexError:
+                # Another thread was quicker.
+                return
+            try:
+                self._begin(steps)
+            except Exception:
+                # Its request is the only one that this concerns.
+                log.exception("records not handed over")
+                batch.expire()
+
+    def _begin(self, steps: Iterator[None]) -> None:
+        """Hand over what finds room now; the poller goes on with the rest."""
+        if next(steps, _ALL) is not _ALL:
+            self._waiting.append(steps)
 
     def _hand_over(
         self,
@@ -228,6 +260,7 @@ class SharedProducer:
 
     def close(self, deadline: Deadline) -> None:
         """Deliver what is queued, for as long as the deadline allows, then stop the poller."""
+        self._hand_over_put_off()
         while self._waiting and not deadline.expired:
             time.sleep(QUEUE_WAIT_SECONDS)
         left = self._producer.flush(deadline.left())

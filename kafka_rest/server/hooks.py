@@ -342,7 +342,10 @@ class Server:
         """Begin to look at the worker's threads and at Kafka."""
         health = self._health_of(clients)
         # gunicorn's own worker has no lane.
-        lanes = [worker.lane.pulse] if hasattr(worker, "lane") else []
+        lanes = []
+        if hasattr(worker, "lane"):
+            lanes.append(worker.lane.pulse)
+            worker.lane.settle = clients.producer.put_off()
         health.watch([*lanes, *clients.pulses], clients.readiness())
         health.start()
 

@@ -19,7 +19,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,6 +41,8 @@ STOP_SECONDS = 2.0
 EXPIRY_SECONDS = 5.0
 """How long after its deadline an expired answer may take; then its connection is closed."""
 SWEEP_SECONDS = 0.5
+ROUND = 32
+"""How many connections are served before what they have put off is done: about a millisecond."""
 HEADS = 1024
 """How many heads are remembered, oldest forgotten first."""
 BODY_BYTES = 1 << 18
@@ -67,6 +69,8 @@ class Lane:
     """The thread, to be started and closed by the worker.
 
     `worker` is a gunicorn worker with `enqueue_req`, `answered`, `alive` and `max_keepalived`.
+    `settle` is called after each round of requests: to do for all of them together what serving
+    them has put off. It neither blocks nor raises.
     """
 
     def __init__(self, worker: Any) -> None:
@@ -78,6 +82,7 @@ class Lane:
         self._heads_lock = threading.Lock()
         self._date = http_date().encode()
         self._stop_at: float | None = None
+        self.settle: Callable[[], None] = _nothing
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
         self.pulse = Pulse(self._thread)
 
@@ -185,6 +190,14 @@ class Lane:
 
         False where it is for gunicorn: its parser has the bytes.
         """
+        taken = self._take(seat)
+        self.settle()
+        return taken
+
+    # -- steps
+
+    def _take(self, seat: Seat) -> bool:
+        """As `take`, without settling."""
         try:
             data = seat.sock.recv(READ_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -216,8 +229,6 @@ class Lane:
             known = Known(known.again, {**known.environ, **_varying(data[:end])})
             seat.ask(known.environ)
         return self._serve(seat, known, data[:end_of_body], end)
-
-    # -- steps
 
     def _serve(self, seat: Seat, known: Known, data: bytes, end: int) -> bool:
         started = time.monotonic()
@@ -323,16 +334,17 @@ class Lane:
 
     def _run(self) -> None:
         """Serve events until the lane is closed."""
-        swept = 0.0
-        while True:
-            for fd, events in self._epoll.poll(SWEEP_SECONDS):
+        swept, closing = 0.0, False
+        while not closing:
+            for fd, events in self._epoll.poll(SWEEP_SECONDS, ROUND):
                 seat = self._seats.get(fd)
                 if seat is not None and events & READY:
                     self._ready(seat)
                 elif seat is not None:
                     self._gone(seat)
                 elif fd == self._closing:
-                    return
+                    closing = True
+            self.settle()
             now = time.monotonic()
             if now - swept > SWEEP_SECONDS:
                 swept = now
@@ -346,7 +358,7 @@ class Lane:
         try:
             if seat.rest is not None:
                 self._write(seat, seat.rest)
-            elif not self.take(seat):
+            elif not self._take(seat):
                 self._worker.enqueue_req(seat.conn)
         except Exception:
             # One connection's trouble is not the others'.
@@ -380,6 +392,10 @@ class Lane:
                 # Nothing has been sent that a reset could take from the client.
                 seat.lingers = False
                 self._end(seat)
+
+
+def _nothing() -> None:
+    """Nothing has been put off."""
 
 
 def split(head: bytes) -> tuple[Key, int, int]:

@@ -80,6 +80,7 @@ class Bench:
         # Counted for metrics, as by default.
         counted = watcher(clients.cells)
         self.connection = LanedConnection(clients, "t", format_name, counted)
+        self.connection.lane.settle = clients.producer.put_off()
 
     def produce(self, body: bytes) -> bytes:
         """Serve a request in the lane; the body of its answer."""

@@ -262,3 +262,41 @@ def test_statistics_wait_for_whoever_looks_and_the_oldest_go(bench: Bench) -> No
     for number in range(STATISTICS_KEPT + 2):
         bench.client.config["stats_cb"](str(number))
     assert list(bench.producer.statistics) == ["2", "3", "4", "5"]
+
+
+def put_off(bench: Bench, count: int) -> Pending[list[DeliveryReport]]:
+    """Send for a caller that may not block."""
+    pending: Pending[list[DeliveryReport]] = Pending(Deadline(5, may_block=False))
+    bench.producer.send(TARGET, values(count), pending.deadline, pending.set)
+    return pending
+
+
+def test_what_is_put_off_leaves_when_it_is_told_to(bench: Bench) -> None:
+    hand_over = bench.producer.put_off()
+    first, second = put_off(bench, 1), put_off(bench, 2)
+    assert not bench.client.produced
+    # A caller that may block hands over itself.
+    assert len(bench.send(values(1))) == 1
+    hand_over()
+    assert [len(first.wait()), len(second.wait())] == [1, 2]
+    hand_over()
+    assert len(bench.client.produced) == 4
+
+
+def test_what_cannot_be_handed_over_ends_its_own_request_only(bench: Bench) -> None:
+    hand_over = bench.producer.put_off()
+    bench.client.refuses[0] = ValueError("of ours")
+    bad, good = put_off(bench, 1), put_off(bench, 1)
+    hand_over()
+    assert [report.error_code for pending in (bad, good) for report in pending.wait()] == [
+        50003,
+        None,
+    ]
+
+
+def test_what_is_put_off_leaves_before_the_producer_closes() -> None:
+    bench = Bench()
+    bench.producer.put_off()
+    put_off(bench, 1)
+    bench.producer.close(Deadline(1))
+    assert len(bench.client.produced) == 1

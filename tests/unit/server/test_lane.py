@@ -557,3 +557,28 @@ def test_heads_are_forgotten_at_once_and_for_requests_under_way(bench: Bench) ->
     third, _ = bench.connect()
     third.sendall(HEAD % 3 + b"abc")
     assert answer_of(third)[1] == b"<abc>"
+
+
+def test_what_serving_puts_off_is_settled_after_the_round(bench: Bench) -> None:
+    order: queue.Queue[str] = queue.Queue()
+    bench.lane.settle = lambda: order.put("settled")
+    answers: list[Answer] = []
+
+    def serve(body: bytes) -> Answer:
+        order.put(body.decode())
+        answers.append(Answer())
+        return answers[-1]
+
+    bench.know(serve)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    while order.get(timeout=5) != "abc":
+        # The lane had been looking around.
+        pass
+    assert order.get(timeout=5) == "settled"
+    # A thread of the pool that finds a known head serves it, and settles.
+    client, seat = bench.connect(watched=False)
+    client.sendall(HEAD % 3 + b"def")
+    assert bench.lane.take(seat)
+    heard = list(order.queue)
+    assert "settled" in heard[heard.index("def") :]
