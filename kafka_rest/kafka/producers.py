@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -56,6 +56,8 @@ class Target(NamedTuple):
     partition_count: int
 
 
+# As DeliveryReport(...) does it, at half the cost, once a record.
+_made = tuple.__new__
 _UNKNOWN = refused_report(
     errors.KafkaRetriable, f"No delivery report before the deadline. {FATE_OPEN}"
 )
@@ -82,9 +84,8 @@ class DeliveryBatch:
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Take the report of one record; runs on whichever thread serves librdkafka."""
         if error is None:
-            # As DeliveryReport(...) does it, at half the cost, once a record.
             place = (message.partition(), message.offset(), None, None)
-            self._reports[index] = tuple.__new__(DeliveryReport, place)
+            self._reports[index] = _made(DeliveryReport, place)
         else:
             self._failed = True
             self._reports[index] = failed_report(error, self._trouble)
@@ -105,15 +106,17 @@ class DeliveryBatch:
     def expire(self) -> None:
         """Answer now; a record without a report is reported as of unknown fate."""
         self._failed = True
-        self._finish()
+        self._finish(in_time=False)
 
-    def _finish(self) -> None:
+    def _finish(self, in_time: bool = True) -> None:
         if not self._once.acquire(blocking=False):
             return
         done = self._done
         # Whoever waits for the reports usually holds the batch.
         del self._done
-        reports = [report or _UNKNOWN for report in self._reports]
+        reports = cast(list[DeliveryReport], self._reports)
+        if not in_time:
+            reports = [report or _UNKNOWN for report in reports]
         if self._failed and self._producer is not None:
             self._producer.count_failures(reports)
         done(reports)
@@ -211,12 +214,13 @@ class SharedProducer:
         deadline: Deadline,
     ) -> Iterator[None]:
         """Hand records over; stops wherever librdkafka's queue has no room, to be gone on with."""
-        produce, topic, deliver = self._producer.produce, target.topic, batch.on_delivery
-        for index, (key, value, own_partition, headers, timestamp) in enumerate(records):
-            partition = target.partition if own_partition is None else own_partition
-            if partition is None:
-                partition = ANY_PARTITION
-            elif partition >= target.partition_count:
+        produce, deliver = self._producer.produce, batch.on_delivery
+        topic, of_all, partitions = target
+        if of_all is None:
+            of_all = ANY_PARTITION
+        for index, (key, value, own, headers, timestamp) in enumerate(records):
+            partition = of_all if own is None else own
+            if partition >= partitions:
                 batch.fail(index, _no_such_partition(target))
                 continue
             more = _NO_MORE

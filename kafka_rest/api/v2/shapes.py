@@ -1,5 +1,6 @@
 """The JSON shapes of v2 answers, where they are not v1's. Nulls are always written."""
 
+import operator
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,16 +15,17 @@ from kafka_rest.records import CommittedOffset, Headers, TopicPartition
 _REFUSED = {
     kind.error_code: kind().status for kind in (errors.AuthenticationFailed, errors.TopicForbidden)
 }
+_error_code = operator.attrgetter("error_code")
 INCLUDABLE = ("headers", "timestamp")
 """Members of a record that are rendered on demand."""
 
 
 def produced_status(result: ProduceResult) -> int:
     """The HTTP status of a produce call: that of its first refused record, else 200."""
-    codes = {report.error_code for report in result.reports}
-    if codes.isdisjoint(_REFUSED):
+    if not any(map(_error_code, result.reports)):
         return 200
-    return next(_REFUSED[r.error_code] for r in result.reports if r.error_code in _REFUSED)
+    refused = (_REFUSED[r.error_code] for r in result.reports if r.error_code in _REFUSED)
+    return next(refused, 200)
 
 
 def partitions(places: Iterable[TopicPartition]) -> Any:
