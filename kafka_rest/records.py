@@ -91,16 +91,17 @@ class WouldBlock(Exception):
 class Deadline:
     """A moment by which a call must have ended; made once per request and passed down.
 
-    `may_block` False is for a caller who must not wait at all: what is not at hand is refused.
+    `at` is that moment, by the clock. `may_block` False is for a caller who must not wait at all:
+    what is not at hand is refused.
     """
 
-    __slots__ = ("_at", "_clock", "may_block")
+    __slots__ = ("_clock", "at", "may_block")
 
     def __init__(
         self, seconds: float, clock: Clock = time.monotonic, may_block: bool = True
     ) -> None:
         self._clock = clock
-        self._at = clock() + seconds
+        self.at = clock() + seconds
         self.may_block = may_block
 
     def require_blocking(self) -> None:
@@ -110,15 +111,15 @@ class Deadline:
 
     def left(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._at - self._clock())
+        return max(0.0, self.at - self._clock())
 
     @property
     def expired(self) -> bool:
         """True once no time is left."""
-        return self._clock() >= self._at
+        return self._clock() >= self.at
 
     def sooner(self, seconds: float) -> "Deadline":
         """This deadline, or one `seconds` from now if that is earlier."""
-        if self._at <= self._clock() + seconds:
+        if self.at <= self._clock() + seconds:
             return self
         return Deadline(seconds, self._clock, self.may_block)

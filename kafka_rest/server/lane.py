@@ -45,6 +45,8 @@ ROUND = 32
 """How many connections are served before what they have put off is done: about a millisecond."""
 HEADS = 1024
 """How many heads are remembered, oldest forgotten first."""
+SHORT_HEAD_BYTES = 1024
+"""How a head up to this size splits is remembered too."""
 BODY_BYTES = 1 << 18
 """A larger body is for the pool."""
 READ_BYTES = 1 << 16
@@ -75,6 +77,8 @@ class Lane:
 
     def __init__(self, worker: Any) -> None:
         self._worker, self._epoll = worker, select.epoll()
+        # To ask gunicorn for a setting takes as long as to send an answer.
+        self._keepalive: float = worker.cfg.keepalive
         self._closing = os.eventfd(0)
         self._epoll.register(self._closing, select.EPOLLIN)
         self._seats: dict[int, Seat] = {}
@@ -107,7 +111,7 @@ class Lane:
             # Pipelined: nothing will come that could wake the lane.
             self._worker.enqueue_req(seat.conn)
             return
-        seat.deadline = time.monotonic() + self._worker.cfg.keepalive
+        seat.deadline = time.monotonic() + self._keepalive
         seat.parked = None
         self._seats[seat.fd] = seat
         self._arm(seat, ARMED)
@@ -180,7 +184,7 @@ class Lane:
         seat.environ, seat.started = environ, started
         # In this order, and in the other one in watch(): see _sweep().
         seat.parked = parked
-        seat.deadline = time.monotonic() + parked.deadline.left()
+        seat.deadline = parked.deadline.at
         if parked.abandon is not None:
             self._arm(seat, GONE)
         parked.then(functools.partial(self._answer, seat), seat)
@@ -404,12 +408,19 @@ def split(head: bytes) -> tuple[Key, int, int]:
     Heads that are the same but for what is cut out mean the same: of a second length only the first
     is cut out, and gunicorn takes no head with two.
     """
+    return _split_short(head) if len(head) <= SHORT_HEAD_BYTES else _split(head)
+
+
+def _split(head: bytes) -> tuple[Key, int, int]:
     found = _LENGTH.search(head)
     if found is None:
         rest, cut = _VARYING.subn(b"", head)
         return (rest, False), 0, cut
     rest, cut = _VARYING.subn(b"", head[: found.start()] + head[found.end() :])
     return (rest, True), int(found[1]), cut
+
+
+_split_short = functools.lru_cache(HEADS)(_split)
 
 
 def _varying(head: bytes) -> dict[str, str]:

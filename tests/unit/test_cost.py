@@ -31,10 +31,10 @@ from tests.unit.kafka.test_metadata import Cluster, FakeAdmin
 
 RECORDED_WITH = (3, 11)
 RECORDED = {
-    "produce 1 json record": Cost(100, 2_045),
-    "produce 100 json records": Cost(299, 16_298),
-    "produce 100 avro records by schema id": Cost(416, 22_656),
-    "render a read of 1,000 json records": Cost(24, 839),
+    "produce 1 json record": Cost(68, 1_624),
+    "produce 100 json records": Cost(165, 13_014),
+    "produce 100 avro records by schema id": Cost(301, 20_797),
+    "render a read of 1,000 json records": Cost(21, 820),
 }
 SLACK = 0.03
 """How much more is taken for the same: a patch version of a library, a line that says a thing
