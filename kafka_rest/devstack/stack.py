@@ -33,7 +33,10 @@ Ctrl-C ends it; everything that was produced is forgotten then.
 
 
 def run(port: int, broker_port: int, registry_port: int, overrides: tuple[str, ...]) -> int:
-    """Run the stack until it is told to stop; the exit status."""
+    """Run the stack until it is told to stop; the exit status.
+
+    `overrides` have the proxy listen on `port`, which is free.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         # Also where a shell in the background has set Ctrl-C aside.
         signal.signal(number, _interrupt)
@@ -41,7 +44,7 @@ def run(port: int, broker_port: int, registry_port: int, overrides: tuple[str, .
         with (
             EmbeddedBroker(broker_port, topics=QUICKSTART_TOPICS) as broker,
             EmbeddedRegistry(registry_port) as registry,
-            _proxy(port, broker.bootstrap, registry.url, overrides) as proxy,
+            _proxy(broker.bootstrap, registry.url, overrides) as proxy,
         ):
             if not _ready(proxy, port):
                 return proxy.wait() or 1
@@ -59,10 +62,9 @@ def run(port: int, broker_port: int, registry_port: int, overrides: tuple[str, .
 
 @contextmanager
 def _proxy(
-    port: int, bootstrap: str, registry: str, overrides: tuple[str, ...]
+    bootstrap: str, registry: str, overrides: tuple[str, ...]
 ) -> Iterator["subprocess.Popen[bytes]"]:
     settings = {
-        "listeners": f"http://0.0.0.0:{port}",
         "bootstrap.servers": bootstrap,
         "schema.registry.url": registry,
         **MOCK_SETTINGS,

@@ -157,6 +157,10 @@ def dev(port: int, broker_port: int, registry_port: int, overrides: tuple[str, .
     # Imported here: a production server needs none of it.
     from kafka_rest.devstack.stack import run
 
+    overrides = (f"listeners=http://0.0.0.0:{port}", *overrides)
+    # Whoever has the port would answer in the proxy's place.
+    if problem := _busy(_load(None, overrides)):
+        _fail(problem)
     logs.configure()
     sys.exit(run(port, broker_port, registry_port, overrides))
 
