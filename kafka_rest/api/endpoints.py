@@ -38,7 +38,7 @@ class Endpoint:
     """A method and path with the views of each API version.
 
     `name` is the reference's, where it has one, without `api.VERSION.` before it; `{format}` in it
-    stands for the embedded format.
+    stands for the embedded format. Where the request leaves that open, the name ends before it.
     """
 
     name: str
@@ -107,7 +107,10 @@ def _rendered_in_v2(render: Callable[[Any], Answer], result: Any) -> Answer:
 @functools.lru_cache(512)
 def _resource(name: str, variant: Variant) -> str:
     """The name of what is asked for, as the lists of endpoints have it."""
-    format_name = (variant.embedded_format or "").replace("jsonschema", "json-schema")
+    if variant.embedded_format is None:
+        # Also a read in whatever format the instance has.
+        return f"api.{variant.version}.{name.removesuffix('-{format}')}"
+    format_name = variant.embedded_format.replace("jsonschema", "json-schema")
     return f"api.{variant.version}.{name.format(format=format_name)}"
 
 

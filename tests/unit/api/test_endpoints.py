@@ -13,7 +13,8 @@ from kafka_rest.api.doors import Doors
 from kafka_rest.api.endpoints import routes
 from kafka_rest.api.request import Call
 from kafka_rest.api.rights import NEEDS
-from kafka_rest.errors import RestError
+from kafka_rest.api.watching import ENDPOINT
+from kafka_rest.errors import NotFound, RestError
 from kafka_rest.kafka.registry import ClientRegistry
 
 
@@ -48,3 +49,22 @@ def test_refusal_that_nobody_renders_holds_nothing(version: str, content: bytes)
 def test_every_endpoint_says_which_rights_it_takes() -> None:
     assert app.VIEWS
     assert {route.name for route in routes(["v1", "v2"], Doors())} == set(NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("accept", "name"),
+    [
+        ("application/vnd.kafka.jsonschema.v2+json", "api.v2.consumers.consume-json-schema"),
+        ("application/vnd.kafka.v2+json", "api.v2.consumers.consume-binary"),
+        ("application/json", "api.v2.consumers.consume"),
+    ],
+)
+def test_read_is_named_by_the_format_that_is_asked_for(accept: str, name: str) -> None:
+    assert app.VIEWS
+    offered = routes(["v2"], Doors(blocked=frozenset({name})))
+    (route,) = (r for r in offered if r.name.startswith("consumers.consume"))
+    environ: dict[str, Any] = {"HTTP_ACCEPT": accept}
+    call = Call(environ, ClientRegistry(s.load(None, {})), route.choose(environ))
+    assert environ[ENDPOINT] == name
+    with pytest.raises(NotFound):
+        route.answer(call, {"group": "g", "instance": "i"})
