@@ -101,6 +101,19 @@ def test_binary_is_strict(text: str) -> None:
         BINARY.encoder(None).encode(text.encode())
 
 
+@pytest.mark.parametrize("text", [b"5", b"1.5", b"false", b"{}", b"[12]"])
+def test_binary_says_that_a_string_is_wanted(text: bytes) -> None:
+    with pytest.raises(ConversionError, match="it is not a base64 string"):
+        BINARY.encoder(None).encode(text)
+
+
+def test_bits_behind_the_last_byte_of_base64_are_any() -> None:
+    encode, encode_all = BINARY.own.encode, BINARY.own.encode_all
+    assert encode_all is not None
+    assert encode(b'"S2Fma2F="') == b"Kafka"
+    assert encode_all([b'"S2Fma2F="', b'"YR=="']) == [b"Kafka", b"a"]
+
+
 @pytest.mark.parametrize(
     ("text", "stored"),
     [
