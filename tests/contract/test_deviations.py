@@ -413,7 +413,7 @@ def test_numbers_may_be_written_as_text(proxy: Proxy, topic: str, partition: Any
     assert post(proxy, "/consumers/g36", {"auto.commit.enable": True}, V1).status == 200
 
 
-def test_offset_outside_the_log_says_what_it_holds(proxy: Proxy, stack: Stack) -> None:
+def test_offset_outside_the_log_says_what_it_holds(proxy: Proxy, stack: Stack) -> None:  # row 37
     topic = stack.create_topic()
     stack.produce(topic, [(0, None, b"a")])
     for offset in (-1, 2, 99):

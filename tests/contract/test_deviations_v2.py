@@ -90,6 +90,13 @@ def test_schema_and_schema_id_together_are_422(proxy: Proxy, topic: str) -> None
     assert "value_schema_id" in reply.json["message"]
 
 
+def test_base64_is_strict(proxy: Proxy, topic: str) -> None:  # row 16
+    for value in ("YQ", "YQ=", "Y Q==", "-_-_", 5):
+        reply = proxy.v2("POST", f"/topics/{topic}", {"records": [{"value": value}]}, "binary")
+        assert error(reply) == (400, 400)
+        assert "records[0].value" in reply.json["message"]
+
+
 def test_topic_that_cannot_be_is_404_at_once(proxy: Proxy) -> None:  # row 9
     started = time.monotonic()
     reply = proxy.v2("POST", "/topics/a%20b", {"records": [{"value": 1}]}, "json")
@@ -186,8 +193,13 @@ def test_record_for_a_missing_partition_fails_alone(proxy: Proxy, topic: str) ->
     body = {"records": [{"value": 1, "partition": 9}, {"value": 2}]}
     first, second = proxy.v2("POST", f"/topics/{topic}", body, "json").json["offsets"]
     assert (first["error_code"], second["error_code"]) == (40402, None)
-    negative = {"records": [{"value": 1, "partition": -1}]}
+    negative = {"records": [{"value": 1}, {"value": 1, "partition": -1}]}
     assert error(proxy.v2("POST", f"/topics/{topic}", negative, "json")) == (422, 422)
+    for partition in (-1, 9):
+        path = f"/topics/{topic}/partitions/{partition}"
+        body = {"records": [{"value": 1}]}
+        assert error(proxy.v2("POST", path, body, "json")) == (404, 40402)
+        assert error(proxy.v2("GET", path)) == (404, 40402)
 
 
 def test_versions_share_a_port_and_their_instances(proxy: Proxy, stack: Stack, topic: str) -> None:
