@@ -453,7 +453,8 @@ CONSUMER_INSTANCES_MAX = _ours(
     "consumer.instances.max",
     t.integer(1, 900),
     "200",
-    "Consumer instances of each worker; one more is answered 429. Each has some six threads.",
+    "Consumer instances of each worker; one more is answered 429. Each has three threads and one "
+    "for each broker of Kafka.",
 )
 CONSUMER_INSTANCES_PER_PRINCIPAL_MAX = _ours(
     "consumer.instances.per.principal.max",
