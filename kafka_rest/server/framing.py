@@ -1,9 +1,9 @@
 """gunicorn's parser and response, with limits for slow clients and fewer system calls.
 
-Framing rules are gunicorn's own. Relies on names of gunicorn that a test pins.
+Framing rules are gunicorn's own, and one that it lacks: HTTP/1.1 wants a Host. Relies on names of
+gunicorn that a test pins.
 """
 
-import json
 import socket
 import time
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import InvalidHeader, NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 
 from kafka_rest.api.request_ids import HEADER, mint
+from kafka_rest.api.response import encode
 
 STALL_SECONDS = 30
 """How long a client may take over one read or write."""
@@ -29,6 +30,13 @@ ERROR_TYPE = "application/vnd.kafka.v1+json"
 
 class Stalled(NoMoreData, TimeoutError):
     """A client takes too long over its request."""
+
+
+class HostMissing(InvalidHeader):
+    """A request of HTTP/1.1 that does not say for whom it is."""
+
+    def __str__(self) -> str:
+        return "A request of HTTP/1.1 needs the header Host."
 
 
 class Unreader(SocketUnreader):
@@ -62,7 +70,11 @@ class Parser(RequestParser):
 
     def __next__(self) -> Any:
         self.unreader.deadline = None
-        return super().__next__()
+        request = super().__next__()
+        # RFC 9112, section 3.2: a server must answer 400.
+        if request.version >= (1, 1) and not any(name == "HOST" for name, _ in request.headers):
+            raise HostMissing("Host", request)
+        return request
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
         """Make sure that the body is off the socket; one that was read to its end already is."""
@@ -126,8 +138,7 @@ class Response(wsgi.Response):
 
 def write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
     """Answer a request that could not be parsed, in the shape of all other errors."""
-    body = json.dumps({"error_code": status, "message": message or f"HTTP {status} {reason}"})
+    body = encode({"error_code": status, "message": message or f"HTTP {status} {reason}"})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {ERROR_TYPE}\r\n"
-    head += f"{HEADER}: {mint()}\r\n"
-    data = f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}"
-    util.write_nonblock(sock, data.encode())
+    head += f"{HEADER}: {mint()}\r\nContent-Length: {len(body)}\r\n\r\n"
+    util.write_nonblock(sock, head.encode() + body)

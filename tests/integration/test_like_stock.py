@@ -4,7 +4,6 @@ What is meant to differ is told here with its reason; all else that differs is a
 """
 
 import html
-import json
 import re
 import socket
 import subprocess
@@ -17,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from kafka_rest.server.framing import ERROR_TYPE
+from kafka_rest.api.response import encode
+from kafka_rest.server.framing import ERROR_TYPE, HostMissing
 from tests.integration.wire.cases import CASES, TIME_OUTS, request
 from tests.integration.wire.echo import THREADS
 from tests.integration.wire.play import Outcome, cleaned, play
@@ -50,11 +50,11 @@ class Servers(NamedTuple):
 def our_page(status: int, reason: str, message: str) -> bytes:
     """An error in the shape of all others of this API, `cleaned`."""
     text = message or f"HTTP {status} {reason}"
-    body = json.dumps({"error_code": status, "message": text})
+    body = encode({"error_code": status, "message": text})
     return (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {ERROR_TYPE}\r\n"
-        f"X-Request-ID: I\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+        f"X-Request-ID: I\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
 
 
 def with_our_pages(stock: Outcome) -> Outcome:
@@ -71,6 +71,10 @@ def failed(stock: Outcome) -> Outcome:
     return Outcome(our_page(500, "Internal Server Error", ""), "eof")
 
 
+def no_host(stock: Outcome) -> Outcome:
+    return Outcome(our_page(400, "Bad Request", str(HostMissing("Host"))), "eof")
+
+
 def in_blocks(stock: Outcome) -> Outcome:
     head, _, rest = stock.data.partition(b"\r\n\r\n")
     size, _, rest = rest.partition(b"\r\n")
@@ -81,6 +85,7 @@ def in_blocks(stock: Outcome) -> Outcome:
 
 
 FAILS_IN_TIME = "no head leaves before there is a piece of body, so a failure until then is a 500"
+HOST_WANTED = "RFC 9112 has a request of HTTP/1.1 without a Host refused"
 NO_SENDFILE = "a file is sent as any other body, in the blocks of the file wrapper"
 
 WANTED: dict[str, tuple[str, Callable[[Outcome], Outcome]]] = {
@@ -90,6 +95,7 @@ WANTED: dict[str, tuple[str, Callable[[Outcome], Outcome]]] = {
     "view 1.0 text": (FAILS_IN_TIME, failed),
     "view text of a post": (FAILS_IN_TIME, failed),
     "view file": (NO_SENDFILE, in_blocks),
+    "host missing": (HOST_WANTED, no_host),
 }
 """Case, reason, and what makes of the stock worker's outcome the one that ours should have."""
 

@@ -146,7 +146,7 @@ LIMITS: dict[str, Case] = {
     "header of 8000": [Send(with_header("X: " + "a" * 8000) + GET)],
     "header without end": [Send(b"GET / HTTP/1.1\r\nX: " + b"a" * 900_000)],
     "101 headers": [Send(request(headers=[f"X{n}: 1" for n in range(101)]) + GET)],
-    "90 headers": [Send(request(headers=[f"X{n}: 1" for n in range(90)]) + GET)],
+    "90 headers": [Send(with_header(*(f"X{n}: 1" for n in range(90))) + GET)],
 }
 
 FORM: dict[str, Case] = {
@@ -166,6 +166,8 @@ FORM: dict[str, Case] = {
     "header empty": [Send(with_header("X:") + GET)],
     "header twice": [Send(with_header("X: 1", "X: 2") + GET)],
     "host missing": [Send(request(headers=()) + GET)],
+    "host missing 1.0": [Send(request(version="1.0", headers=()))],
+    "host empty": [Send(request(headers=["Host:"]) + GET)],
     "SCRIPT_NAME": [Send(with_header("SCRIPT_NAME: /nope") + GET)],
     "forwarded": [Send(with_header("X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https") + GET)],
     "forwarded both ways": [
