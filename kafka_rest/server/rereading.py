@@ -24,7 +24,7 @@ FIRST_LOOK_SECONDS = 5.0
 
 def reread(authority: Authority, told: Any) -> None:
     """In the master: read the files, and tell the workers if they can be used."""
-    if _reloaded(authority):
+    if _mistake_of(authority) is None:
         authority.version += 1
         told.value = authority.version
         log.info("files of users, rules and certificates read again")
@@ -35,14 +35,19 @@ class Rereader:
 
     def __init__(self, authority: Authority, told: Any, then: Callable[[], None]) -> None:
         self._authority, self._told, self._then = authority, told, then
+        self._mistake: str | None = None
         self.looked = threading.Event()
 
     def look(self) -> None:
-        """Read the files again if the master has told so since the last look; fetch what is due."""
+        """Read the files again if the master has told so since the last look; fetch what is due.
+
+        A file that cannot be read, since it is just being written anew, is tried at the next look.
+        """
         told = self._told.value
         if told != self._authority.version:
-            self._authority.version = told
-            if _reloaded(self._authority):
+            self._mistake = _mistake_of(self._authority, self._mistake)
+            if self._mistake is None:
+                self._authority.version = told
                 self._then()
         if self._authority.refresh():
             self._then()
@@ -67,14 +72,15 @@ def start_rereading(worker: Any, authority: Authority, told: Any) -> None:
     rereader.looked.wait(FIRST_LOOK_SECONDS)
 
 
-def _reloaded(authority: Authority) -> bool:
+def _mistake_of(authority: Authority, logged: str | None = None) -> str | None:
+    """Read the files; what is wrong with them, which is logged if it has not been, or None."""
     try:
         authority.reload()
-    except BadFile as error:
-        log.error("the files stay as they were: %s", error)
-        return False
-    except Exception:
-        # The thread must live on: the next reload may go well.
-        log.exception("the files stay as they were")
-        return False
-    return True
+    except Exception as error:
+        # The thread must live on, whatever it is: the next reload may go well.
+        mistake = str(error)
+        if mistake != logged:
+            unknown = None if isinstance(error, BadFile) else error
+            log.error("the files stay as they were: %s", mistake, exc_info=unknown)
+        return mistake
+    return None

@@ -113,6 +113,28 @@ def test_workers_follow_what_the_master_has_read(
     assert master.version == told.value
 
 
+def test_worker_reads_a_file_that_it_met_half_written_once_it_is_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given, told, forgotten = settings(tmp_path, "alice read topic t"), Told(), []
+    master, worker = Authority(given), Authority(given)
+    rereader = Rereader(worker, told, lambda: forgotten.append(worker.version))
+    (tmp_path / "rules").write_text("alice write topic t")
+    reread(master, told)
+    for text in ("alice", "alice", "alice write"):
+        (tmp_path / "rules").write_text(text)
+        rereader.look()
+        assert (forgotten, worker.allows("alice", "read", "topic", "t")) == ([], True)
+    (tmp_path / "rules").write_text("alice write topic t")
+    for _ in range(2):
+        rereader.look()
+    assert (forgotten, worker.allows("alice", "read", "topic", "t")) == ([1], False)
+    # Said when it changes, not at each look.
+    first, second = [line for line in caplog.messages if "stay as they were" in line]
+    assert "has 1 words" in first
+    assert "has 2 words" in second
+
+
 def test_changed_password_counts_at_once(tmp_path: Path) -> None:
     authority = Authority(settings(tmp_path))
     old = f"Basic {basic('alice', 'secret')}"
