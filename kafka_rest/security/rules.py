@@ -3,10 +3,12 @@
     PRINCIPAL OPERATION[,OPERATION...] topic|group PATTERN
 
 A pattern is a name, or the beginning of names with a `*` behind it. As a principal `*` is everybody
-who has said who they are. Words with blanks stand in quotes.
+who has said who they are. Words are what stands between blanks; what stands in quotes, single or
+double, is part of a word as it is. A backslash is a character like any other, as subjects of
+certificates have them. A `#` at the beginning of a word begins a note.
 """
 
-import shlex
+import re
 from typing import NamedTuple
 
 from kafka_rest.security.files import BadFile, lines_of
@@ -18,6 +20,8 @@ EVERYBODY = "*"
 # Who may do something with a thing may know that it is there, as with Kafka's own rights.
 _GIVES = {operation: {operation, "describe"} for operation in OPERATIONS}
 _CURE = "set authorization.file to a file that this user may read"
+_WORD = re.compile(r"""#.*|(?:[^\s"']|"[^"]*"|'[^']*')+|["']""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""")
 _FORM = "a line is PRINCIPAL OPERATIONS topic|group PATTERN, such as: alice read,write topic web-*"
 
 
@@ -70,10 +74,7 @@ class Rules:
 
 
 def _parsed(path: str, number: int, text: str) -> _Line:
-    try:
-        words = shlex.split(text, comments=True)
-    except ValueError as error:
-        raise BadFile(path, number, f"a quote is not closed; {_FORM}") from error
+    words = _words(path, number, text)
     if len(words) != 4:
         raise BadFile(path, number, f"has {len(words)} words; {_FORM}")
     principal, operations, kind, pattern = words
@@ -87,3 +88,10 @@ def _parsed(path: str, number: int, text: str) -> _Line:
     if "*" in pattern[:-1]:
         raise BadFile(path, number, f"{pattern}: a * may only stand at the end of a pattern")
     return line
+
+
+def _words(path: str, number: int, text: str) -> list[str]:
+    found = [word for word in _WORD.findall(text) if not word.startswith("#")]
+    if any(word in ("'", '"') for word in found):
+        raise BadFile(path, number, f"a quote is not closed; {_FORM}")
+    return [_QUOTED.sub(r"\2", word) for word in found]

@@ -55,6 +55,27 @@ def test_what_no_line_allows_is_refused(tmp_path: Path, asked: tuple[str, str, s
     assert not rules(tmp_path, TEXT).allow(*asked)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("CN=x\\,OU=admin,O=A", "CN=x\\,OU=admin,O=A"),
+        ('"CN=x\\,y z,O=A"', "CN=x\\,y z,O=A"),
+        ('"CN=x\\\\,O=A"', "CN=x\\\\,O=A"),
+        ("'CN=the \\\"x\\\",O=A'", 'CN=the \\"x\\",O=A'),
+        ("g#1", "g#1"),
+        ('"#1"', "#1"),
+        ('"a b"#1', "a b#1"),
+        ("""a' b'"'c" """, "a b'c"),
+        ('""', ""),
+    ],
+)
+@pytest.mark.parametrize("note", ["", " # a note", "\t#'a note"])
+def test_word_is_what_stands_there(tmp_path: Path, word: str, meant: str, note: str) -> None:
+    found = rules(tmp_path, f"{word} read group g{note}\nshop read group {word}{note}")
+    assert found.allow(meant, "read", "group", "g")
+    assert found.allow("shop", "read", "group", meant)
+
+
 def test_empty_file_allows_nothing(tmp_path: Path) -> None:
     assert not rules(tmp_path, "").allow("alice", "describe", "topic", "t")
 
@@ -75,6 +96,9 @@ def test_anonymous_may_be_named(tmp_path: Path) -> None:
         ("alice read topics a", "'topics' is neither topic nor group"),
         ("alice read topic a*b", "a*b: a * may only stand at the end"),
         ('alice read topic "a', "a quote is not closed"),
+        ("alice read topic o'neill", "a quote is not closed"),
+        ("my\\ group read topic a", "has 5 words"),
+        ("alice read topic # a", "has 3 words"),
     ],
 )
 def test_bad_line_is_named_with_its_cure(tmp_path: Path, line: str, said: str) -> None:
