@@ -52,10 +52,7 @@ class Gate:
         # Neither logs nor views nor another worker have a use for it.
         given = environ.pop("HTTP_AUTHORIZATION", None)
         try:
-            # Who relays a request has let its client in.
-            relayed = origin_of(environ, self._peers) is not Origin.CLIENT
-            principal = environ.get(PRINCIPAL) if relayed else None
-            client = Client(principal) if principal is not None else self._client(environ, given)
+            client, rates = self._let_in(environ, given)
         except errors.RestError as error:
             environ.setdefault(STARTED, time.monotonic())
             error.headers = error.headers | cors.headers(self._settings, environ)
@@ -63,18 +60,26 @@ class Gate:
         environ[PRINCIPAL] = client.principal
         environ[RIGHTS] = self._authority.rights(client.principal)
         ticket: Ticket | None = environ.get(LANE)
-        if ticket is not None and (self._rates is not None or client.until is not None):
-            ticket.around = functools.partial(_guarded, client, self._rates)
+        if ticket is not None and (rates is not None or client.until is not None):
+            ticket.around = functools.partial(_guarded, client, rates)
         return self._inner(environ, start_response)
 
-    def _client(self, environ: "WSGIEnvironment", given: str | None) -> Client:
+    def _let_in(self, environ: "WSGIEnvironment", given: str | None) -> tuple[Client, Rates | None]:
+        """The client, and what has counted this request and counts the next ones with its head.
+
+        The latter is None for what is not counted. Raises: the request's refusal, a RestError.
+        """
+        relayed = origin_of(environ, self._peers) is not Origin.CLIENT
+        principal = environ.get(PRINCIPAL) if relayed else None
+        if principal is not None:
+            # Who relays a request has let its client in, and counted it.
+            return Client(principal), None
         if self._open(environ):
-            return Client(ANONYMOUS)
+            return Client(ANONYMOUS), None
         client = self._known(environ, given)
-        # One that another worker relays has been counted there.
         if self._rates is not None:
             self._rates.take(client.principal)
-        return client
+        return client, self._rates
 
     def _known(self, environ: "WSGIEnvironment", given: str | None) -> Client:
         connection = environ.get("gunicorn.socket")

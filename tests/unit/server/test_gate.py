@@ -171,10 +171,10 @@ def test_client_that_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -
         assert bench.ask(socket.AF_UNIX, HTTP_X_KAFKA_REST_PRINCIPAL="alice")[2] == b"served"
 
 
-def known(bench: Bench, again: Any) -> Any:
+def known(bench: Bench, again: Any, family: int = socket.AF_INET, **environ: Any) -> Any:
     """What the lane serves further requests by."""
     ticket = SimpleNamespace(around=None)
-    bench.ask(HTTP_AUTHORIZATION=GOOD, **{LANE: ticket})
+    bench.ask(family, **{"HTTP_AUTHORIZATION": GOOD, LANE: ticket, **environ})
     return again if ticket.around is None else ticket.around(again)
 
 
@@ -183,6 +183,16 @@ def test_lane_counts_requests_of_a_known_head(tmp_path: Path) -> None:
     assert [serve(b"1", {}), serve(b"2", {})] == [b"1", b"2"]
     with pytest.raises(TooManyRequests):
         serve(b"3", {})
+
+
+def test_lane_counts_no_requests_that_are_not_counted_elsewhere(tmp_path: Path) -> None:
+    def again(_body: bytes, _environ: Any) -> None:
+        """Serves."""
+
+    bench = Bench(tmp_path, "request.rate.max=1", "authentication.skip.paths=/topics/open")
+    assert known(bench, again, RAW_URI="/topics/open") is again
+    relayed = {"HTTP_X_KAFKA_REST_PRINCIPAL": "alice"}
+    assert known(bench, again, socket.AF_UNIX, **relayed) is again
 
 
 def test_request_that_leaves_the_lane_is_counted_where_it_goes(tmp_path: Path) -> None:
