@@ -65,6 +65,11 @@ class Authority:
         )
 
     @property
+    def has_remote_keys(self) -> bool:
+        """Whether there are keys behind a URL, for `refresh` to fetch."""
+        return self._remote is not None
+
+    @property
     def context(self) -> ssl.SSLContext:
         """What a new connection to an https listener speaks TLS with; there has to be one."""
         assert self._state.context is not None
@@ -79,7 +84,7 @@ class Authority:
     def refresh(self) -> bool:
         """Fetch keys behind a URL, if it is time; blocks within bounds. True if they are others.
 
-        To be called now and then, by a thread that serves no requests.
+        To be called now and then, by one thread that does nothing that others wait for.
         """
         return self._remote is not None and self._remote.look()
 

@@ -1,13 +1,15 @@
-"""A JWKS behind a URL: fetched by a thread of the worker, never by a request."""
+"""A JWKS behind a URL: fetched by a thread of the worker that does nothing else."""
 
 import logging
+import math
 import time
 import urllib.request
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from kafka_rest.errors import ServiceUnavailable
-from kafka_rest.records import Clock
+from kafka_rest.records import Clock, Deadline
 from kafka_rest.security.tokens import Claims, Client, Tokens
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,14 @@ AGAIN_SECONDS = 10.0
 MOST_BYTES = 1 << 20
 
 Fetch = Callable[[str], str]
+
+
+class Answer(Protocol):
+    """What is read of an answer over HTTP."""
+
+    def read1(self, n: int, /) -> bytes:
+        """What has come, once anything has; b"" at the end."""
+        ...
 
 
 class RemoteKeys:
@@ -37,6 +47,8 @@ class RemoteKeys:
         self._fetch, self._clock = fetch or _fetch, clock
         self._tokens: Tokens | None = None
         self._due = self._earliest = clock()
+        # Apart from `due`, which is the fetching thread's: what others want is not lost meanwhile.
+        self._wanted = math.inf
 
     def client(self, token: str) -> Client:
         """Who a token is for. Never blocks. Raises: NotAuthenticated, ServiceUnavailable."""
@@ -51,22 +63,24 @@ class RemoteKeys:
         except Exception:
             if not tokens.knows(token):
                 # Its issuer may have new keys.
-                self._due = self._earliest
+                self._wanted = self._earliest
             raise
 
     def want(self) -> None:
         """Have the keys fetched at the next look."""
-        self._due = self._earliest = self._clock()
+        self._wanted = self._earliest = self._clock()
 
     def look(self) -> bool:
         """Fetch the keys if it is time; blocks for the fetch, within bounds. True for new ones.
 
-        Where that fails, the keys stay as they were.
+        Where that fails, the keys stay as they were. For one thread.
         """
         now = self._clock()
-        if now < self._due:
+        if now < min(self._due, self._wanted):
             return False
         self._earliest = now + AGAIN_SECONDS
+        # What is wanted from here on takes another fetch.
+        self._wanted = math.inf
         try:
             text = self._fetch(self._url)
             if self._tokens is not None and text == self._tokens.text:
@@ -83,6 +97,22 @@ class RemoteKeys:
 
 
 def _fetch(url: str) -> str:
+    deadline = Deadline(FETCH_SECONDS)
+    # A head that trickles in is bounded by http.client's limits of its size alone.
     with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
-        data: bytes = answer.read(MOST_BYTES)
-    return data.decode()
+        return content_of(answer, deadline).decode()
+
+
+def content_of(answer: Answer, deadline: Deadline) -> bytes:
+    """All of an answer. Raises: TimeoutError at the deadline, ValueError for one that is too long.
+
+    The time-out of a socket is one for each call: an answer that trickles in would have no end.
+    """
+    content = bytearray()
+    while piece := answer.read1(MOST_BYTES):
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"the answer has more than {MOST_BYTES} bytes")
+        if deadline.expired:
+            raise TimeoutError("the answer did not come in time")
+    return bytes(content)

@@ -43,7 +43,7 @@ from kafka_rest.server.listeners import (
 from kafka_rest.server.management import Management, Pages, is_urgent
 from kafka_rest.server.peers import Peers
 from kafka_rest.server.relay import Owners
-from kafka_rest.server.rereading import reread, start_rereading
+from kafka_rest.server.rereading import Rereader, reread, start_rereading
 from kafka_rest.server.scrape import Scrape
 from kafka_rest.server.systemd import Notifier
 
@@ -94,6 +94,7 @@ class Server:
         self._clients: ClientRegistry | None = None
         self._deadline: Deadline | None = None
         self._health: Health | None = None
+        self._rereader: Rereader | None = None
         self._management: list[socket.socket] = []
         self.board = Board(multiprocessing.RawArray("d", self.slots))
         self._access_log = AccessLog(settings)
@@ -299,7 +300,7 @@ class Server:
             self._refresh = gauges.refresh
             gauges.start()
         if self.authority.has_files:
-            start_rereading(worker, self.authority, self._told_to_reread)
+            self._rereader = start_rereading(worker, self.authority, self._told_to_reread)
         self._drain_at_term(worker)
         self._watch(worker, self._clients)
         self._tell_when_all_are_ready()
@@ -309,6 +310,8 @@ class Server:
         """Leave the groups and deliver what is queued, in what is left of the time for a stop."""
         if self._health is not None:
             self._health.close()
+        if self._rereader is not None:
+            self._rereader.close()
         if self._clients is not None and os.getpid() == worker.pid:
             self._clients.close(self._deadline or Deadline(self._graceful))
             if worker.booted:

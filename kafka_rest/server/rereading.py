@@ -7,10 +7,10 @@ and look at: a signal would end one that is just starting.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
+from kafka_rest.records import Deadline
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.files import BadFile
 from kafka_rest.server.lane import Lane
@@ -18,8 +18,9 @@ from kafka_rest.server.lane import Lane
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-FIRST_LOOK_SECONDS = 5.0
+FIRST_FETCH_SECONDS = 5.0
 """How long a worker that starts waits for keys that do not come."""
+CLOSE_SECONDS = 1.0
 
 
 def reread(authority: Authority, told: Any) -> None:
@@ -31,15 +32,36 @@ def reread(authority: Authority, told: Any) -> None:
 
 
 class Rereader:
-    """A worker's look at whether the master has told it. `then` is called after each change."""
+    """A worker's look at whether the master has told it. `then` is called after each change.
+
+    Keys behind a URL have a thread of their own: who serves them may be slow.
+    """
 
     def __init__(self, authority: Authority, told: Any, then: Callable[[], None]) -> None:
         self._authority, self._told, self._then = authority, told, then
         self._mistake: str | None = None
-        self.looked = threading.Event()
+        self._closing = threading.Event()
+        self._fetched = threading.Event()
+        self._threads = [self._thread("rereader", self.look)]
+        if authority.has_remote_keys:
+            self._threads.append(self._thread("keys", self.fetch))
+
+    def start(self) -> None:
+        """Start the threads; blocks while keys are fetched for the first time, within bounds."""
+        for thread in self._threads:
+            thread.start()
+        if self._authority.has_remote_keys:
+            self._fetched.wait(FIRST_FETCH_SECONDS)
+
+    def close(self) -> None:
+        """End the threads, once started; one that is still fetching ends with the process."""
+        self._closing.set()
+        deadline = Deadline(CLOSE_SECONDS)
+        for thread in self._threads:
+            thread.join(deadline.left())
 
     def look(self) -> None:
-        """Read the files again if the master has told so since the last look; fetch what is due.
+        """Read the files again if the master has told so since the last look.
 
         A file that cannot be read, since it is just being written anew, is tried at the next look.
         """
@@ -49,27 +71,32 @@ class Rereader:
             if self._mistake is None:
                 self._authority.version = told
                 self._then()
+
+    def fetch(self) -> None:
+        """Fetch the keys behind a URL, if it is time; blocks as `Authority.refresh` does."""
         if self._authority.refresh():
             self._then()
+        self._fetched.set()
 
-    def run(self) -> None:
-        """Look now and then, for as long as the process lives."""
-        while True:
-            self.look()
-            self.looked.set()
-            time.sleep(LOOK_SECONDS)
+    def _thread(self, name: str, look: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            look()
+            while not self._closing.wait(LOOK_SECONDS):
+                look()
+
+        return threading.Thread(target=run, name=name, daemon=True)
 
 
-def start_rereading(worker: Any, authority: Authority, told: Any) -> None:
-    """Start a worker's thread that looks; its lane then forgets what it knew of heads.
+def start_rereading(worker: Any, authority: Authority, told: Any) -> Rereader:
+    """Start a worker's threads that look; its lane then forgets what it knew of heads.
 
-    Blocks for its first look, in which keys for tokens are fetched, within bounds.
+    Blocks as `Rereader.start` does. The caller closes what is returned.
     """
     # gunicorn's own worker class has no lane.
     lane: Lane | None = getattr(worker, "lane", None)
     rereader = Rereader(authority, told, lane.forget_all if lane else lambda: None)
-    threading.Thread(target=rereader.run, name="rereader", daemon=True).start()
-    rereader.looked.wait(FIRST_LOOK_SECONDS)
+    rereader.start()
+    return rereader
 
 
 def _mistake_of(authority: Authority, logged: str | None = None) -> str | None:

@@ -1,8 +1,12 @@
 """Clients with tokens: keys from a URL, a token that ends on a connection that stays."""
 
 import http.server
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,22 +17,32 @@ from tests.stack import Proxy, Stack, wait_for
 from tests.tokens import Issuer, jwks
 
 REPEATS = 4
+RULES = "ann write topic *\n"
 
 
 class Keys:
-    """Serves a JWKS."""
+    """Serves a JWKS, but nothing that would have an end while it trickles.
+
+    `left` is set once a client does not wait for more.
+    """
 
     def __init__(self) -> None:
         self.issuer = Issuer()
+        self.trickles = False
+        self.left = threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = jwks(outer.issuer).encode()
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    while outer.trickles:
+                        self.wfile.write(b" ")
+                        time.sleep(0.2)
+                    self.wfile.write(jwks(outer.issuer).encode())
+                except OSError:
+                    outer.left.set()
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
@@ -45,13 +59,21 @@ def keys() -> Iterator[Keys]:
 
 
 @pytest.fixture(scope="module")
-def proxy(stack: Stack, keys: Keys) -> Iterator[Proxy]:
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokens") / "rules"
+    path.write_text(RULES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def proxy(stack: Stack, keys: Keys, rules: Path) -> Iterator[Proxy]:
     settings = {
         "authentication.method": "BEARER",
         "authentication.jwks": keys.url,
         "authentication.jwt.audience": "kafka",
         "authentication.jwt.leeway.ms": "0",
         "authentication.skip.paths": "/",
+        "authorization.file": str(rules),
         "server.access.log": "true",
         "debug": "true",
     }
@@ -91,6 +113,27 @@ def test_known_head_is_refused_once_its_token_has_ended(
     said = proxy.log() + refused.body.decode()
     for secret in (*short.split("."), *long.split(".")):
         assert secret not in said
+
+
+def test_keys_that_trickle_in_hold_up_no_rules_and_are_given_up(
+    proxy: Proxy, stack: Stack, keys: Keys, rules: Path
+) -> None:
+    topic, token = stack.create_topic(), keys.issuer.token(**claims())
+
+    def follow(text: str, status: int) -> None:
+        rules.write_text(text)
+        os.kill(proxy.process.pid, signal.SIGHUP)
+        wait_for(lambda: client.ask(produce(topic, token)).status == status)
+
+    with Client(proxy.port) as client:
+        assert client.ask(produce(topic, token)).status == 200
+        keys.trickles = True
+        try:
+            follow("bob write topic *\n", 403)
+            follow(RULES, 200)
+            assert keys.left.wait(30)
+        finally:
+            keys.trickles = False
 
 
 def test_new_keys_take_the_place_of_the_old(proxy: Proxy, stack: Stack, keys: Keys) -> None:

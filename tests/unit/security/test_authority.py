@@ -1,5 +1,6 @@
 """The state made of an operator's files: asked, replaced as a whole, kept where a file is bad."""
 
+import threading
 from pathlib import Path
 
 import bcrypt
@@ -133,6 +134,42 @@ def test_worker_reads_a_file_that_it_met_half_written_once_it_is_whole(
     first, second = [line for line in caplog.messages if "stay as they were" in line]
     assert "has 1 words" in first
     assert "has 2 words" in second
+
+
+class SlowKeys:
+    """An authority whose keys come at once for the first time, and then not until they may."""
+
+    version, has_remote_keys = 0, True
+
+    def __init__(self) -> None:
+        self.fetched_first = False
+        self.fetching, self.may_come, self.read = (threading.Event() for _ in range(3))
+
+    def reload(self) -> None:
+        self.read.set()
+
+    def refresh(self) -> bool:
+        if self.fetched_first:
+            self.fetching.set()
+            self.may_come.wait(30)
+        self.fetched_first = True
+        return False
+
+
+def test_files_are_read_while_keys_are_fetched_and_both_threads_end() -> None:
+    authority, told = SlowKeys(), Told()
+    before = set(threading.enumerate())
+    rereader = Rereader(authority, told, lambda: None)  # type: ignore[arg-type]
+    rereader.start()
+    assert authority.fetched_first
+    started = set(threading.enumerate()) - before
+    assert authority.fetching.wait(10)
+    told.value = 1
+    assert authority.read.wait(10)
+    authority.may_come.set()
+    rereader.close()
+    assert len(started) == 2
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_changed_password_counts_at_once(tmp_path: Path) -> None:
