@@ -5,7 +5,7 @@ import uuid
 
 import bcrypt
 
-PASSWORDS = {name: f"planted-{uuid.uuid4().hex}" for name in ("alice", "bob", "eve")}
+PASSWORDS = {name: f"planted-{uuid.uuid4().hex}" for name in ("alice", "bob", "eve", "boss")}
 
 
 def basic(name: str, password: str = "") -> str:

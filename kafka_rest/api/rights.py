@@ -65,8 +65,7 @@ def require_topics(call: Call, operation: str, topics: Iterable[str]) -> None:
     """Refuse topics that a body names, or an instance reads. Raises: TopicForbidden."""
     rights: Rights | None = call.environ.get(RIGHTS)
     if rights is not None:
-        for topic in sorted(set(topics)):
-            rights.require(operation, "topic", topic)
+        _require_topics(rights, operation, topics)
 
 
 def allowed_topics(call: Call, operation: str, topics: list[str]) -> list[str]:
@@ -79,6 +78,15 @@ def readable_topics(call: Call) -> Callable[[str], bool] | None:
     """Whether the client may read a topic, for as long as the rules say so; None: it may all."""
     rights: Rights | None = call.environ.get(RIGHTS)
     return None if rights is None else functools.partial(rights.may, "read", "topic")
+
+
+def readable_guard(call: Call) -> Callable[[Iterable[str]], None] | None:
+    """What refuses topics that the client may not read by then; None: it may all.
+
+    For a read that waits: meanwhile who administers the group may have the instance read others.
+    """
+    rights: Rights | None = call.environ.get(RIGHTS)
+    return None if rights is None else functools.partial(_require_topics, rights, "read")
 
 
 def instance_of(call: Call, group: str, name: str) -> ConsumerInstance:
@@ -95,3 +103,8 @@ def require_reads(call: Call, instance: ConsumerInstance) -> None:
     if RIGHTS in call.environ:
         owned = [place.topic for place in instance.owned]
         require_topics(call, "read", [*instance.subscription.topics, *owned])
+
+
+def _require_topics(rights: Rights, operation: str, topics: Iterable[str]) -> None:
+    for topic in sorted(set(topics)):
+        rights.require(operation, "topic", topic)

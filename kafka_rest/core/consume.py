@@ -3,6 +3,7 @@
 Not for HTTP shapes: a caller hands in how records are rendered and gets them as one JSON array.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from kafka_rest.errors import RestError
 from kafka_rest.formats import FORMATS
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription, ReadLimits
-from kafka_rest.kafka.messages import batches
+from kafka_rest.kafka.messages import ConsumedRecords, batches
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.records import Deadline, Schema
 
@@ -26,12 +27,14 @@ class ReadRequest(NamedTuple):
     """One read. `max_bytes` None takes the server's limit.
 
     `seconds` bounds the whole read where the client gives a time; None: the instance's or the
-    server's time, and the time to join the group on top of it.
+    server's time, and the time to join the group on top of it. `require_readable` raises where the
+    client may not have records of these topics, which then stay for the next read; None: of any.
     """
 
     max_bytes: int | None
     render: Render
     seconds: float | None = None
+    require_readable: Callable[[Iterable[str]], None] | None = None
 
 
 class ReadResult(NamedTuple):
@@ -88,7 +91,7 @@ def read(
     """Read, decode and render what there is, or what comes within bounds; does not wait for it.
 
     Raises: IllegalState where the instance reads nothing, TooManyRequests. The result: Undecodable,
-    what Kafka reports.
+    what `require_readable` raises, what Kafka reports.
     """
     limits, own = clients.limits, instance.description
     wait, join = request.seconds, 0.0
@@ -108,9 +111,14 @@ def read(
     lookups = Deadline(max(deadline.left(), LOOKUP_SECONDS))
     answer = _rendering(clients, own.embedded_format, request.render, lookups)
     pending: Pending[ReadResult] = Pending(Deadline(join + wait + DUE_GRACE_SECONDS))
-    begun = instance.read(
-        bounds, answer.take, lambda failure: pending.set(ReadResult(answer, failure))
-    )
+
+    def take(records: ConsumedRecords) -> int:
+        # What the instance reads, and the rights, may have changed while the read waited.
+        if request.require_readable is not None:
+            request.require_readable(records.topics)
+        return answer.take(records)
+
+    begun = instance.read(bounds, take, lambda failure: pending.set(ReadResult(answer, failure)))
     # What a client that has gone would get is for the next one.
     pending.source, pending.abandon = begun, begun.abandon
     return pending

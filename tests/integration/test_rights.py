@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -20,7 +21,10 @@ WORKERS = 2
 
 
 class Secured:
-    """A proxy with two files: alice may all with her topic, bob may read, eve may nothing."""
+    """A proxy with two files: alice may all with her topic, bob may read, eve may nothing.
+
+    boss administers alice's groups, and may read all topics.
+    """
 
     def __init__(self, proxy: Proxy, folder: Path, topic: str, other: str) -> None:
         self.proxy, self.folder, self.topic, self.other = proxy, folder, topic, other
@@ -29,7 +33,7 @@ class Secured:
     def rules(self) -> str:
         return (
             f"alice read,write topic {self.topic}\n"
-            "alice read group a-*\nboss admin group a-*\n"
+            "alice read group a-*\nboss read,admin group a-*\nboss read topic *\n"
             f"bob read topic {self.topic}\nbob read group *\n"
         )
 
@@ -185,6 +189,33 @@ def test_pattern_takes_the_topics_that_may_be_read(secured: Secured) -> None:
     assert asked.status == 204, asked
     found = secured.ask("alice", "GET", f"{instance}/subscription").json
     assert found == {"topics": [secured.topic]}
+    assert secured.ask("alice", "DELETE", instance).status == 204
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_waiting_read_brings_nothing_of_a_topic_that_another_client_has_subscribed_to(
+    secured: Secured, stack: Stack, version: str
+) -> None:
+    topic, other = secured.topic, secured.other
+    options = {"auto.offset.reset": "latest", "consumer.request.timeout.ms": 60_000}
+    instance = secured.create("alice", f"a-waits-{version}", **options)
+    subscription, path = f"{instance}/subscription", f"{instance}/records"
+    if version == "v1":
+        path = f"{instance}/topics/{topic}"
+    assert secured.ask("alice", "POST", subscription, {"topics": [topic]}).status == 204
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(secured.ask, "alice", "GET", path, None, "json", version)
+        waits = b'waiting_reads{held="instance"} 1.0'
+        wait_for(lambda: waits in secured.proxy.request("GET", "/metrics").body)
+        both = {"topics": [topic, other]}
+        assert secured.ask("boss", "POST", subscription, both).status == 204
+        # The read starts from the end of a topic that it joins for.
+        wait_for(lambda: stack.produce(other, [(0, None, b"1")]) or read.done())
+        reply = read.result()
+    assert (reply.status, reply.json["error_code"]) == (403, 40301), reply
+    assert f"alice may not read topic {other}." in reply.json["message"]
+    theirs = secured.ask("boss", "GET", f"{instance}/records", fmt="json")
+    assert {record["topic"] for record in theirs.json} == {other}
     assert secured.ask("alice", "DELETE", instance).status == 204
 
 

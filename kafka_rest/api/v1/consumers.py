@@ -7,7 +7,7 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.envelopes import ConsumerOptions, consumer_options
 from kafka_rest.api.request import Call, partition_number
 from kafka_rest.api.response import Answer, Later, to_json
-from kafka_rest.api.rights import instance_of, require_reads
+from kafka_rest.api.rights import instance_of, readable_guard, require_reads
 from kafka_rest.api.v1 import offers, shapes
 from kafka_rest.core import consume
 from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
@@ -42,7 +42,11 @@ def read_topic(call: Call, group: str, instance: str, topic: str) -> Answer | La
     found = instance_of(call, group, instance)
     require_reads(call, found)
     require_format(found, call.format_name)
-    request = consume.ReadRequest(max_bytes if max_bytes > 0 else None, shapes.records)
+    request = consume.ReadRequest(
+        max_bytes if max_bytes > 0 else None,
+        shapes.records,
+        require_readable=readable_guard(call),
+    )
     return read_answer(consume.read_topic(call.clients, found, request, topic))
 
 

@@ -5,7 +5,13 @@ from kafka_rest.api.endpoints import endpoint
 from kafka_rest.api.metadata import look_up_deadline
 from kafka_rest.api.request import Call
 from kafka_rest.api.response import NO_CONTENT, Answer, Later, to_json
-from kafka_rest.api.rights import instance_of, readable_topics, require_reads, require_topics
+from kafka_rest.api.rights import (
+    instance_of,
+    readable_guard,
+    readable_topics,
+    require_reads,
+    require_topics,
+)
 from kafka_rest.api.v1.shapes import instance as instance_shape
 from kafka_rest.api.v2 import envelopes, offers, shapes
 from kafka_rest.api.v2.records import includable, included
@@ -158,6 +164,7 @@ def read_records(call: Call, group: str, instance: str) -> Answer | Later:
         max_bytes if max_bytes > 0 else None,
         shapes.records_shape(include or found.description.include),
         timeout / 1000 if timeout > 0 else None,
+        readable_guard(call),
     )
     return read_answer(consume.read(call.clients, found, request), media_type)
 
