@@ -14,7 +14,7 @@ import pytest
 
 from tests.credentials import PASSWORDS, basic, htpasswd, produce_as
 from tests.integration.wire.client import Client
-from tests.stack import Proxy, Reply, Stack, wait_for
+from tests.stack import Proxy, Reply, Stack, free_port, wait_for
 
 REPEATS = 4
 WORKERS = 2
@@ -28,6 +28,11 @@ class Secured:
 
     def __init__(self, proxy: Proxy, folder: Path, topic: str, other: str) -> None:
         self.proxy, self.folder, self.topic, self.other = proxy, folder, topic, other
+
+    def at(self, slot: int) -> "Secured":
+        """The same, by the port of one worker."""
+        proxy = Proxy(self.proxy.stack, port=self.proxy.port + 1 + slot)
+        return Secured(proxy, self.folder, self.topic, self.other)
 
     @property
     def rules(self) -> str:
@@ -79,10 +84,11 @@ def secured(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "authentication.htpasswd.file": f"{folder}/users",
         "authorization.file": f"{folder}/rules",
         "authentication.skip.paths": "/",
+        "consumer.pinning.listeners": "true",
         "server.access.log": "true",
         "debug": "true",
     }
-    with Proxy(stack, settings, workers=WORKERS) as running:
+    with Proxy(stack, settings, workers=WORKERS, port=free_port(1 + WORKERS)) as running:
         made.proxy = running
         yield made
 
@@ -268,7 +274,8 @@ def test_worker_that_is_made_later_has_the_newest_rules(secured: Secured) -> Non
     secured.reload(rules=secured.rules + "eve describe topic *\n")
     path = f"/topics/{secured.topic}"
     # Both workers have read it: what comes next one of them could not read any more.
-    wait_for(lambda: all(secured.ask("eve", "GET", path).status == 200 for _ in range(20)))
+    both = [secured.at(slot) for slot in range(WORKERS)]
+    wait_for(lambda: all(worker.ask("eve", "GET", path).status == 200 for worker in both))
     # What cannot be used is not what a new worker begins with.
     secured.reload(rules="bad\n")
     wait_for(lambda: "rules line 1: has 1 words" in secured.proxy.log())
