@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kafka_rest import errors
+from kafka_rest.kafka.affinity import free_threads
 from kafka_rest.kafka.failures import (
     FATE_OPEN,
     error_of,
@@ -38,6 +39,17 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 QUEUE_WAIT_SECONDS = 0.01
 ANY_PARTITION = -1
+NEAR_SECONDS, FAR_SECONDS = 0.0005, 0.003
+"""A typical round trip below the first is that to a near broker, above the second not any more. It
+has replication in it, and the requests that wait at the broker; so the two are far apart.
+"""
+NEAR_IN_FLIGHT = 5
+"""How many requests may be under way to a broker that is near: what waits for a place there does so
+for less time than its own request takes, and leaves with what has come meanwhile. With brokers that
+are farther away, and with many partitions, the wait would cost more than it brings
+(docs/performance.md).
+"""
+_IN_FLIGHT = ("max.in.flight.requests.per.connection", "max.in.flight")
 STATISTICS_KEPT = 4
 """How many of librdkafka's statistics wait to be looked at; the oldest go."""
 
@@ -123,7 +135,10 @@ class DeliveryBatch:
 
 
 class SharedProducer:
-    """A worker's producer. Made after the fork, closed by the client registry."""
+    """A worker's producer. Made after the fork, closed by the client registry.
+
+    It has a second client of librdkafka's once the brokers have been found to be near (`adapt`).
+    """
 
     def __init__(
         self,
@@ -137,7 +152,8 @@ class SharedProducer:
         self.statistics: deque[str] = deque(maxlen=STATISTICS_KEPT)
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.
-        self._producer = make(
+        self._make, self._config = (
+            make,
             {
                 **config,
                 "allow.auto.create.topics": False,
@@ -145,8 +161,12 @@ class SharedProducer:
                 # On the poller thread, which does no more than to leave them for others.
                 "stats_cb": self.statistics.append,
                 "logger": LIBRDKAFKA_LOG,
-            }
+            },
         )
+        # One for brokers however far away, and one for near ones.
+        self._clients: list[Producer] = [make({**self._config})]
+        self._producer = self._clients[0]
+        self._round_trip = FAR_SECONDS
         self._closing = threading.Event()
         self._waiting: deque[Iterator[None]] = deque()
         self._put_off: deque[tuple[DeliveryBatch, Iterator[None]]] | None = None
@@ -241,10 +261,39 @@ class SharedProducer:
                     batch.fail(index, failed_report(error_of(failure), self.trouble))
                     break
 
+    def adapt(self, round_trip: float) -> None:
+        """Have as many requests under way as suit brokers that are so far away: the typical round
+        trip to the farthest of them, in seconds. Believes it when it is told twice.
+
+        Does nothing where the settings say how many. Records that are under way stay where they
+        are. For one thread at a time; blocks for some milliseconds when it makes the client.
+        """
+        if not self._config.keys().isdisjoint(_IN_FLIGHT):
+            return
+        least, most = sorted((self._round_trip, round_trip))
+        self._round_trip = round_trip
+        if most < NEAR_SECONDS:
+            if len(self._clients) == 1:
+                with free_threads():
+                    near = self._make({**self._config, _IN_FLIGHT[0]: NEAR_IN_FLIGHT})
+                self._clients.append(near)
+            self._produce_by(self._clients[1], round_trip)
+        elif least > FAR_SECONDS:
+            self._produce_by(self._clients[0], round_trip)
+
+    def _produce_by(self, client: Producer, round_trip: float) -> None:
+        if client is not self._producer:
+            log.info(
+                "brokers answer within %.1f ms, requests under way to each: %s",
+                round_trip * 1000,
+                "any number" if client is self._clients[0] else f"at most {NEAR_IN_FLIGHT}",
+            )
+            self._producer = client
+
     @property
     def queued(self) -> int:
         """Records and reports in librdkafka's queues."""
-        return len(self._producer)
+        return sum(map(len, self._clients))
 
     def count_failures(self, reports: list[DeliveryReport]) -> None:
         """Count those of a request's reports that are failures."""
@@ -267,7 +316,7 @@ class SharedProducer:
         self._hand_over_put_off()
         while self._waiting and not deadline.expired:
             time.sleep(QUEUE_WAIT_SECONDS)
-        left = self._producer.flush(deadline.left())
+        left = sum(client.flush(deadline.left()) for client in self._clients)
         if left:
             log.warning("producer closed with undelivered records count=%d", left)
         self._closing.set()
@@ -277,7 +326,12 @@ class SharedProducer:
         while not self._closing.is_set():
             self.pulse.beat()
             try:
-                self._producer.poll(QUEUE_WAIT_SECONDS if self._waiting else POLL_SECONDS)
+                seconds = QUEUE_WAIT_SECONDS if self._waiting else POLL_SECONDS
+                for client in self._clients:
+                    if client is not self._producer and len(client):
+                        client.poll(0)
+                        seconds = QUEUE_WAIT_SECONDS
+                self._producer.poll(seconds)
                 if self._waiting and next(self._waiting[0], _ALL) is _ALL:
                     self._waiting.popleft()
             except Exception:

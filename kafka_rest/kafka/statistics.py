@@ -3,12 +3,16 @@
 The text is as long as the cluster has topics and partitions in use; only the brokers are read.
 """
 
+from collections import defaultdict
+
 import msgspec
 
-from kafka_rest.metrics import Cells
+from kafka_rest.metrics import Cells, Metric
 from kafka_rest.metrics import table as m
 
 MICROSECONDS = 1e6
+BUSY = 50
+"""A client with so many requests since the last statistics has produced: others are rare."""
 
 
 class _Window(msgspec.Struct):
@@ -16,6 +20,7 @@ class _Window(msgspec.Struct):
 
     sum: float = 0
     cnt: float = 0
+    p50: float = 0
     p99: float = 0
 
 
@@ -31,6 +36,7 @@ class _Broker(msgspec.Struct):
 
 
 class _Statistics(msgspec.Struct):
+    name: str = ""
     brokers: dict[str, _Broker] = {}
 
 
@@ -46,15 +52,21 @@ _TROUBLE = {
 
 
 class Statistics:
-    """Takes the statistics of one producer, in order, and counts; for one thread at a time."""
+    """Takes the statistics of one producer's clients and counts; for one thread at a time."""
 
     def __init__(self, cells: Cells) -> None:
         self._cells = cells
-        self._last: dict[tuple[str, str], int] = {}
+        self._last: dict[tuple[str, str, str], int] = {}
+        self._slowest: dict[Metric, dict[str, float]] = defaultdict(dict)
 
-    def take(self, text: str) -> None:
-        """Count what has happened since the last text."""
-        brokers = _decode(text).brokers
+    def take(self, text: str) -> float | None:
+        """Count what has happened since the last text of the same client.
+
+        The typical (median) round trip to the farthest of the busy brokers since, in seconds; None
+        without one.
+        """
+        decoded = _decode(text)
+        brokers = decoded.brokers
         found = brokers.values()
         for metric, largest, windows in (
             (m.ROUND_TRIP, m.ROUND_TRIP_P99, [broker.rtt for broker in found]),
@@ -63,12 +75,16 @@ class Statistics:
             row = self._cells.row(metric)
             row[0] += sum(window.cnt for window in windows)
             row[1] += sum(window.sum for window in windows) / MICROSECONDS
-            slowest = max((window.p99 for window in windows), default=0)
-            self._cells.put(largest, slowest / MICROSECONDS)
+            slowest = self._slowest[largest]
+            slowest[decoded.name] = max((window.p99 for window in windows), default=0)
+            self._cells.put(largest, max(slowest.values()) / MICROSECONDS)
         for name, broker in brokers.items():
             for kind, member in _TROUBLE.items():
                 count: int = getattr(broker, member)
                 # A broker that librdkafka forgets and finds again starts at 0.
-                new = max(0, count - self._last.get((name, kind), 0))
-                self._last[name, kind] = count
+                place = (decoded.name, name, kind)
+                new = max(0, count - self._last.get(place, 0))
+                self._last[place] = count
                 self._cells.count(m.BROKER_TROUBLE, kind, by=new)
+        trips = [broker.rtt.p50 / MICROSECONDS for broker in found if broker.rtt.cnt >= BUSY]
+        return max(trips, default=None)

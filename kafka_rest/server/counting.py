@@ -120,7 +120,9 @@ class Gauges:
                 self._carry(m.SCHEMA_LOOKUPS, schemas.misses, "miss")
             producer: Any = self._clients.made("producer")
             while producer is not None and producer.statistics:
-                self._statistics.take(producer.statistics.popleft())
+                round_trip = self._statistics.take(producer.statistics.popleft())
+                if round_trip is not None:
+                    producer.adapt(round_trip)
 
     def _carry(self, metric: Metric, count: int, *labels: str) -> None:
         """Add what has been counted since the last look."""

@@ -259,7 +259,8 @@ METRICS_STATISTICS_INTERVAL_MS = _ours(
     "metrics.statistics.interval.ms",
     t.integer(0, 86_400_000),
     "10000",
-    "How often each worker's producer tells what it has measured of the brokers; 0: never.",
+    "How often each worker's producer tells what it has measured of the brokers; 0: never. It also "
+    "decides by that how many of its requests are under way at a time (docs/performance.md).",
 )
 SERVER_LOG_FORMAT = _ours(
     "server.log.format",

@@ -18,21 +18,22 @@ from kafka_rest.records import Deadline, DeliveryReport, ProduceRecord, WouldBlo
 from tests.unit.fakes import FakeMessage, FakeProducer
 
 TARGET = Target("t", None, 3)
+IN_FLIGHT = "max.in.flight.requests.per.connection"
 
 
 class Bench:
-    """A shared producer on a fake client."""
+    """A shared producer on fake clients, the first of which is `client`."""
 
-    def __init__(self) -> None:
-        made: list[FakeProducer] = []
+    def __init__(self, **config: Any) -> None:
+        self.made: list[FakeProducer] = []
 
-        def make(config: dict[str, Any]) -> Any:
-            made.append(FakeProducer(config))
-            return made[0]
+        def make(found: dict[str, Any]) -> Any:
+            self.made.append(FakeProducer(found))
+            return self.made[-1]
 
         self.cells = Cells()
-        self.producer = SharedProducer({}, make, cells=self.cells)
-        self.client = made[0]
+        self.producer = SharedProducer(config, make, cells=self.cells)
+        self.client = self.made[0]
 
     def send(
         self, records: list[ProduceRecord], target: Target = TARGET, seconds: float = 5.0
@@ -300,3 +301,35 @@ def test_what_is_put_off_leaves_before_the_producer_closes() -> None:
     put_off(bench, 1)
     bench.producer.close(Deadline(1))
     assert len(bench.client.produced) == 1
+
+
+def sent_by(bench: Bench) -> int:
+    """Which client a record goes to."""
+    before = [len(client.produced) for client in bench.made]
+    bench.send(values(1))
+    return next(n for n, client in enumerate(bench.made) if len(client.produced) > before[n])
+
+
+def test_near_brokers_get_fewer_requests_at_a_time(bench: Bench) -> None:
+    bench.client.reports = False
+    under_way = put_off(bench, 1)
+    clients = []
+    for milliseconds in (0.3, 0.3, 0.8, 0.3, 5, 0.3, 5, 5, 0.8, 0.3, 0.3):
+        bench.producer.adapt(milliseconds / 1000)
+        bench.client.reports = bench.producer._producer is bench.client
+        clients.append(sent_by(bench))
+    # Told twice, and in between it stays as it is.
+    assert clients == [0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1]
+    assert [client.config.get(IN_FLIGHT) for client in bench.made] == [None, 5]
+    # What was under way is answered by the client that has it.
+    bench.client.reports = True
+    assert [report.error_code for report in under_way.wait()] == [None]
+
+
+@pytest.mark.parametrize("name", [IN_FLIGHT, "max.in.flight"])
+def test_settings_say_how_many_requests_are_under_way(name: str) -> None:
+    bench = Bench(**{name: 1_000_000})
+    for _ in range(3):
+        bench.producer.adapt(0.0001)
+    assert len(bench.made) == 1
+    bench.producer.close(Deadline(1))

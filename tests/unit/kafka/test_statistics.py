@@ -17,8 +17,9 @@ class Bench:
         self.cells = Cells()
         self.statistics = Statistics(self.cells)
 
-    def take(self, **brokers: Any) -> None:
-        self.statistics.take(json.dumps({"name": "p", "brokers": brokers, "topics": {"t": {}}}))
+    def take(self, client: str = "p", **brokers: Any) -> float | None:
+        text = json.dumps({"name": client, "brokers": brokers, "topics": {"t": {}}})
+        return self.statistics.take(text)
 
     def numbers(self, metric: Metric, *labels: str) -> list[float]:
         return self.cells.row(metric, *labels).tolist()
@@ -84,5 +85,20 @@ def test_members_are_those_that_the_library_writes(bench: Bench) -> None:
     for name in ("txerrs", "txretries", "req_timeouts", "disconnects"):
         assert isinstance(broker[name], int), name
     for name in ("rtt", "int_latency"):
-        assert {"sum", "cnt", "p99"} <= set(broker[name]), name
+        assert {"sum", "cnt", "p50", "p99"} <= set(broker[name]), name
     bench.statistics.take(texts[0])
+
+
+def test_clients_are_told_apart(bench: Bench) -> None:
+    for _ in range(2):
+        bench.take("far", a={"txerrs": 3})
+        bench.take("near", a={"txerrs": 1, "rtt": {"cnt": 1, "p99": 7_000}})
+        bench.take("idle", a={})
+    assert bench.numbers(m.BROKER_TROUBLE, "error") == [4]
+    assert bench.numbers(m.ROUND_TRIP_P99) == [0.007]
+
+
+def test_round_trip_is_that_to_the_farthest_of_the_busy_brokers(bench: Bench) -> None:
+    busy, idle = {"cnt": 50, "p50": 300}, {"cnt": 49, "p50": 9_000}
+    assert bench.take(a={"rtt": busy}, b={"rtt": {"cnt": 90, "p50": 700}}, c={"rtt": idle}) == 7e-4
+    assert bench.take(c={"rtt": idle}) is None

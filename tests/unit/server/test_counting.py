@@ -157,12 +157,14 @@ def test_what_the_schema_caches_count_is_carried_over_once(worker: Any) -> None:
 
 
 def test_statistics_are_taken_once(worker: Any) -> None:
-    cells, text = Cells(), '{"brokers":{"a":{"rtt":{"sum":2000,"cnt":1,"p99":2000}}}}'
-    producer = SimpleNamespace(queued=0, statistics=deque([text, text]))
+    cells, text = Cells(), '{"brokers":{"a":{"rtt":{"sum":2000,"cnt":50,"p50":7,"p99":2000}}}}'
+    told: list[float] = []
+    producer = SimpleNamespace(queued=0, statistics=deque([text, text]), adapt=told.append)
     gauges = Gauges(cells, Clients(producer=producer), worker, lambda _relayed: 0)
     gauges.refresh()
     gauges.refresh()
-    assert cells.row(m.ROUND_TRIP).tolist() == [2, 0.004]
+    assert cells.row(m.ROUND_TRIP).tolist() == [100, 0.004]
+    assert told == [7e-6] * 2
 
 
 def test_gauges_of_the_regions_last_worker_end(worker: Any) -> None:
