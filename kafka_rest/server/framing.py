@@ -22,6 +22,11 @@ STALL_SECONDS = 30
 """How long a client may take over one read or write."""
 REQUEST_SECONDS = 300.0
 """How long a client may take to send one request."""
+REST_SECONDS = 0.25
+"""How long a thread waits for the rest of a body that nobody wants, such as that of a refused
+request. A client sends it with the head, or right behind it: more time would only be a hold on
+threads for whoever may not even ask.
+"""
 TOGETHER_BYTES = 1 << 16
 """A first piece of body up to this size leaves in one send with the head."""
 
@@ -77,7 +82,11 @@ class Parser(RequestParser):
         return request
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Make sure that the body is off the socket; one that was read to its end already is."""
+        """Make sure that the body is off the socket; one that was read to its end already is.
+
+        With a deadline it blocks for `REST_SECONDS` at most, however the bytes come in. False where
+        the connection must end. The answer has been sent by then.
+        """
         body = self.mesg and self.mesg.body
         if (
             body
@@ -86,6 +95,10 @@ class Parser(RequestParser):
             and not body.reader.length
         ):
             return True
+        if deadline is not None:
+            deadline = min(deadline, time.monotonic() + REST_SECONDS)
+            # gunicorn looks at its clock between pieces only, which a client can keep small.
+            self.unreader.deadline = deadline
         return bool(super().finish_body(deadline, max_bytes))
 
 

@@ -60,8 +60,13 @@ IN_TURN: dict[str, Case] = {
     "unread chunked, then next": [Send(chunked(ABC, path="/unread") + GET)],
     "unread body that comes late": [
         Send(posted(b"", "Content-Length: 5", path="/unread")),
-        Pause(0.4),
+        Pause(0.05),
         Send(b"12345" + GET),
+    ],
+    # After how long is each worker's own matter.
+    "unread body that does not come": [
+        Send(posted(b"1", "Content-Length: 5", path="/unread")),
+        Ended(),
     ],
     "body in pieces": [
         Send(posted(b"123", "Content-Length: 10")),
