@@ -1,7 +1,8 @@
 """The pages for probes and monitoring, before all that other requests go through; WSGI middleware.
 
-They are answered from what is known already and never wait. With ports of their own they answer
-there and nowhere else, and nothing else answers there.
+They are answered from what is known already and never wait; where the lane can send a page, no
+thread does either for a client that does not read it. With ports of their own they answer there and
+nowhere else, and nothing else answers there.
 """
 
 import re
@@ -11,8 +12,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka_rest import errors
+from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import raw_path
-from kafka_rest.api.watching import ENDPOINT, STARTED
+from kafka_rest.api.watching import ENDPOINT, STARTED, Asked
+from kafka_rest.records import Deadline
 from kafka_rest.server.forwarder import render_error
 from kafka_rest.server.relay import came_relayed
 
@@ -69,13 +72,37 @@ def is_urgent(head: bytes) -> bool:
     return _URGENT.match(head) is not None and _BODY.search(head) is None
 
 
+class _Told:
+    """A page on its way to a client, as the lane parks it (`api.parking.Parked`)."""
+
+    abandon = None
+
+    def __init__(self, page: Page) -> None:
+        self._page, self.deadline = page, Deadline(0)
+
+    def then(self, send: Send, asked: Asked) -> None:
+        """Have the page sent; it is there."""
+        send(_status_line(self._page), _headers(self._page), self._page.body, 0)
+
+    def expire(self) -> None:
+        """Nothing: it is being sent."""
+
+
 def _answer(
     page: Page, environ: "WSGIEnvironment", start_response: "StartResponse"
 ) -> Iterable[bytes]:
-    headers = [
-        ("Content-Type", page.media_type),
-        ("Content-Length", str(len(page.body))),
-        ("Cache-Control", "no-store"),
-    ]
-    start_response(f"{page.status} {HTTPStatus(page.status).phrase}", headers)
+    keeper: Keeper | None = environ.get(LANE)
+    if keeper is not None:
+        keeper.keep(_Told(page), None, environ)
+        return ()
+    length = ("Content-Length", str(len(page.body)))
+    start_response(_status_line(page), [*_headers(page), length])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
+
+
+def _status_line(page: Page) -> str:
+    return f"{page.status} {HTTPStatus(page.status).phrase}"
+
+
+def _headers(page: Page) -> Headers:
+    return ("Content-Type", page.media_type), ("Cache-Control", "no-store")

@@ -25,10 +25,10 @@ class Connection(ssl.SSLSocket):
         self.settimeout(STALL_SECONDS if flag else 0.0)
 
 
-def limit_stalls(connection: socket.socket) -> None:
+def limit_stalls(connection: socket.socket, seconds: int = STALL_SECONDS) -> None:
     """Let no read or write of a thread take longer than a client may stall."""
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALL_SECONDS, 0))
+        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
 
 
 def begin_tls(conn: Any, context: ssl.SSLContext, cfg: Any) -> bool:

@@ -27,7 +27,7 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.watching import Watcher
 from kafka_rest.security.authority import Authority
-from kafka_rest.server.framing import Parser, Response, write_error
+from kafka_rest.server.framing import STALL_SECONDS, Parser, Response, write_error
 from kafka_rest.server.handover import Arrivals, Arrived
 from kafka_rest.server.lane import Lane
 from kafka_rest.server.seats import Seat, Ticket
@@ -44,6 +44,8 @@ SPARE_SHARE = 0.25
 """The share of the threads that never waits so."""
 URGENT_THREADS = 3
 """Threads for requests that are answered at once, whatever the others wait for."""
+URGENT_STALL_SECONDS = 1
+"""How long a client may hold one of them by not reading an answer that the lane cannot send."""
 CLOSE_SECONDS = 0.25
 """How long a closing connection may take to read what it was sent."""
 
@@ -195,7 +197,6 @@ class Worker(ThreadWorker):
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to the lane if it is new, else to the threads of its pool."""
         if self.is_plain(conn) and not hasattr(conn, "seat"):
-            limit_stalls(conn.sock)
             conn.parser = Parser(self.cfg, conn.sock, conn.client)
             conn.readable = select.poll()
             conn.readable.register(conn.sock, select.POLLIN)
@@ -291,6 +292,7 @@ class Worker(ThreadWorker):
         keep = not seat.ended
         # Its thread serves this request alone: who knows what the connection brings next.
         urgent = self._asks_urgently(conn)
+        limit_stalls(conn.sock, URGENT_STALL_SECONDS if urgent else STALL_SECONDS)
         while keep:
             started = time.monotonic()
             conn.ticket = None

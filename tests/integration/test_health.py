@@ -5,15 +5,21 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from kafka_rest.devstack.children import EmbeddedBroker
+from kafka_rest.server.worker import URGENT_THREADS
+from tests.integration.wire.client import Client
+from tests.integration.wire.kernel import server_side
 from tests.stack import Proxy, Reply, Stack, free_port, wait_for
 from tests.trouble import every_thread_taken, frozen
 
 SETTINGS = {"ready.metadata.interval.ms": "200"}
 WORKERS, THREADS = 2, 4
+# More pages than the kernel's buffers hold of a client's connection.
+UNREAD_PAGES = 1000
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,30 @@ def test_pages_are_answered_while_every_thread_is_taken(proxy: Proxy) -> None:
             assert connection.getresponse().read()
         connection.close()
     wait_for(lambda: proxy.get("/topics").status == 200)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        # Nothing that the lane could send.
+        b"GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_pages_are_answered_while_clients_do_not_read_theirs(stack: Stack, asks: bytes) -> None:
+    with Proxy(stack, SETTINGS, workers=1) as proxy, ExitStack() as held:
+        lazy = [held.enter_context(Client(proxy.port, 2048)) for _ in range(URGENT_THREADS * 2)]
+        for _ in range(UNREAD_PAGES):
+            for client in lazy:
+                # One that has been let go is told so.
+                with suppress(OSError):
+                    client.send(asks)
+            assert proxy.request("GET", "/health", timeout=5).status == 200
+            sides = [server_side(proxy, client) for client in lazy]
+            # What the server does not take: it cannot say what it has to say.
+            if all(side is None or side.unread_bytes > 2 * len(asks) for side in sides):
+                return
+        raise AssertionError("the kernel has taken all pages")
 
 
 def test_kafka_that_hangs_is_named_and_the_server_is_healthy(proxy: Proxy) -> None:

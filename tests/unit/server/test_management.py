@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kafka_rest.api.parking import LANE
 from kafka_rest.server.management import Management, Page, is_urgent
 
 PAGES = {"/health": lambda: Page(200, "a/b", b"well"), "/ready": lambda: Page(503, "a/b", b"no")}
@@ -44,6 +45,19 @@ def test_page_is_answered_whole_and_kept_by_nobody() -> None:
         "Cache-Control": "no-store",
     }
     assert ask("/ready?verbose")[0] == "503 Service Unavailable"
+
+
+def test_page_is_left_to_the_lane_where_that_can_send_it() -> None:
+    class Keeper:
+        def keep(self, parked: Any, again: Any, environ: Any) -> None:
+            assert (again, environ[LANE]) == (None, self)
+            parked.then(lambda *answer: sent.append(answer), SimpleNamespace())
+
+    sent: list[Any] = []
+    environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/ready", "SERVER_PORT": "1", LANE: Keeper()}
+    assert list(Management(application, PAGES)(environ, sent.append)) == []
+    headers = ("Content-Type", "a/b"), ("Cache-Control", "no-store")
+    assert sent == [("503 Service Unavailable", headers, b"no", 0)]
 
 
 def test_head_has_the_length_and_no_body() -> None:
