@@ -21,7 +21,7 @@ import msgspec
 
 from kafka_rest import errors
 from kafka_rest.api.parking import LANE
-from kafka_rest.api.request import raw_path, read_body
+from kafka_rest.api.request import raw_path, read_body, text_within
 from kafka_rest.api.request_ids import GIVEN, request_id
 from kafka_rest.api.watching import ENDPOINT, ERROR_CODE, RELAYED, STARTED
 from kafka_rest.metrics import Cells
@@ -152,8 +152,9 @@ class Forwarder:
         body = read_body(environ, self._place.body_max_bytes)
         environ["wsgi.input"] = io.BytesIO(body)
         try:
-            members = msgspec.json.decode(body, type=_Name | None)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            text = text_within(body, self._place.body_max_bytes)
+            members = msgspec.json.decode(text, type=_Name | None)
+        except (errors.BadRequest, msgspec.DecodeError, RecursionError):
             # The application finds the same and says so.
             return None
         if members is None:

@@ -193,6 +193,13 @@ def test_create_goes_to_the_owner_of_its_name(member: str) -> None:
     assert bench.owners.sent == [(3, body)] * 2
 
 
+def test_byte_order_mark_before_a_name_says_nothing_about_its_owner() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"name": name_of(3)}).encode()
+    bench = Bench(slot=0)
+    assert bench.call("POST", "/consumers/g", body)[2] == b"relayed"
+    assert bench.owners.sent == [(3, body)]
+
+
 def test_id_wins_over_name() -> None:
     body = json.dumps({"id": name_of(2), "name": name_of(3)}).encode()
     bench = Bench(slot=0)
