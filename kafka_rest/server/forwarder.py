@@ -20,6 +20,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from kafka_rest import errors
+from kafka_rest import settings as s
+from kafka_rest.api import cors
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request import raw_path, read_body, text_within
 from kafka_rest.api.request_ids import GIVEN, request_id
@@ -84,6 +86,7 @@ class Forwarder:
     def __init__(
         self,
         inner: "WSGIApplication",
+        settings: s.Settings,
         place: Place,
         owners: Owners,
         peers: Peers,
@@ -95,7 +98,8 @@ class Forwarder:
         for outcome in ("answered", "lost", "unreachable"):
             # There from the start, so that the first loss is an increase.
             self._cells.row(RELAY_SECONDS, outcome)
-        self._inner, self._place, self._owners, self._parks = inner, place, owners, parks
+        self._inner, self._settings, self._place = inner, settings, place
+        self._owners, self._parks = owners, parks
         self._peers, self._alone = peers, place.slots * peers.count == 1
         self.polls, self.relayed_polls = LongPolls(most_polls), LongPolls(most_polls)
 
@@ -128,7 +132,7 @@ class Forwarder:
                     return self._relay(owner.slot, environ, start_response)
                 return self._inner(environ, start_response)
         except errors.RestError as error:
-            return render_error(error, environ, start_response)
+            return render_error(error, self._settings, environ, start_response)
 
     def _owner(self, environ: "WSGIEnvironment", path: str) -> Owner | None:
         """The owner of the instance that a request is about; None where it is about none yet."""
@@ -178,7 +182,8 @@ class Forwarder:
         ticket: Ticket | None = environ.get(LANE)
         environ[ENDPOINT], environ[GIVEN] = PEER_ENDPOINT, request_id(environ)
         if ticket is not None:
-            crossing = self._peers.cross(peer, environ, body, deadline, is_read)
+            more = cors.headers(self._settings, environ)
+            crossing = self._peers.cross(peer, environ, body, deadline, is_read, more)
             ticket.keep(crossing, None, environ)
             return ()
         # Whatever it is: proxies that wait for each other must have threads left to answer with.
@@ -229,10 +234,14 @@ def _decoded(segment: str) -> str:
 
 
 def render_error(
-    error: errors.RestError, environ: "WSGIEnvironment", start_response: "StartResponse"
+    error: errors.RestError,
+    settings: s.Settings,
+    environ: "WSGIEnvironment",
+    start_response: "StartResponse",
 ) -> list[bytes]:
     """Answer with an error in front of the application."""
-    return _passed_on(refusal(error), environ, start_response)
+    answer = refusal(error, cors.headers(settings, environ))
+    return _passed_on(answer, environ, start_response)
 
 
 def _passed_on(
@@ -241,4 +250,4 @@ def _passed_on(
     if answer.status >= "400":
         environ[ERROR_CODE] = error_code_of(answer)
     start_response(answer.status, answer.headers)
-    return [answer.body]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]

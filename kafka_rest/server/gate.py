@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from kafka_rest import errors
 from kafka_rest import settings as s
-from kafka_rest.api import cors
 from kafka_rest.api.parking import LANE, Again, Parked
 from kafka_rest.api.request import raw_path
 from kafka_rest.api.rights import RIGHTS
@@ -55,8 +54,7 @@ class Gate:
             client, rates = self._let_in(environ, given)
         except errors.RestError as error:
             environ.setdefault(STARTED, time.monotonic())
-            error.headers = error.headers | cors.headers(self._settings, environ)
-            return render_error(error, environ, start_response)
+            return render_error(error, self._settings, environ, start_response)
         environ[PRINCIPAL] = client.principal
         environ[RIGHTS] = self._authority.rights(client.principal)
         ticket: Ticket | None = environ.get(LANE)

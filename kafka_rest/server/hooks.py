@@ -179,14 +179,14 @@ class Server:
         )
         most, parks = s.thread_polls_max(self.settings), leaves_waits(self.settings)
         forwarder = self._forwarder = Forwarder(
-            app, place, owners, peers, most, parks, clients.cells
+            app, self.settings, place, owners, peers, most, parks, clients.cells
         )
         asked = (
             Gate(forwarder, self.authority, self.settings, peers)
             if self.authority.asked
             else forwarder
         )
-        pages = Management(asked, self._pages(clients), s.management_ports(self.settings))
+        pages = Management(asked, self._pages(clients), self.settings)
         return Identified(pages, always=self._access_log.on)
 
     def _pages(self, clients: ClientRegistry) -> Pages:

@@ -5,7 +5,7 @@ import queue
 import select
 import socket
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -173,11 +173,12 @@ class Link:
             connection.close()
 
 
-def refusal(error: errors.RestError) -> RelayedAnswer:
-    """The answer that says what went wrong on the way to an owner."""
+def refusal(error: errors.RestError, more: Mapping[str, str]) -> RelayedAnswer:
+    """The answer that says what went wrong on the way to an owner, with `more` headers."""
     body = error_body(error, debug=False)
-    headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
-    return RelayedAnswer(STATUS_LINES[error.status], [*headers, *error.headers.items()], body)
+    headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body))}
+    told = headers | error.headers | dict(more)
+    return RelayedAnswer(STATUS_LINES[error.status], list(told.items()), body)
 
 
 def ascii_uri(environ: "WSGIEnvironment") -> str:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka_rest import errors
+from kafka_rest import settings as s
 from kafka_rest.api.parking import LANE, Headers, Keeper, Send
 from kafka_rest.api.request import raw_path
 from kafka_rest.api.watching import ENDPOINT, STARTED, Asked
@@ -41,11 +42,11 @@ Pages = Mapping[str, Callable[[], Page]]
 
 
 class Management:
-    """The middleware. `pages`: what each path answers; `ports`: where, empty for everywhere."""
+    """The middleware. `pages`: what each path answers."""
 
-    def __init__(self, inner: "WSGIApplication", pages: Pages, ports: Iterable[int] = ()) -> None:
-        self._inner, self._pages = inner, pages
-        self._ports = frozenset(str(port) for port in ports)
+    def __init__(self, inner: "WSGIApplication", pages: Pages, settings: s.Settings) -> None:
+        self._inner, self._pages, self._settings = inner, pages, settings
+        self._ports = frozenset(str(port) for port in s.management_ports(settings))
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -64,7 +65,7 @@ class Management:
         else:
             environ[ENDPOINT] = raw_path(environ)[1:]
             return _answer(page(), environ, start_response)
-        return render_error(error, environ, start_response)
+        return render_error(error, self._settings, environ, start_response)
 
 
 def is_urgent(head: bytes) -> bool:

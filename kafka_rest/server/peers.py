@@ -10,7 +10,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -170,8 +170,11 @@ class Peers:
         body: bytes,
         deadline: Deadline,
         is_read: bool,
+        more: Mapping[str, str],
     ) -> Crossing:
         """Relay one request, whose answer comes later. Blocks while the request is sent.
+
+        `more`: the headers that errors which are found here have beside their own.
 
         Raises: TooManyRequests, ServiceUnavailable, naming the peer.
         """
@@ -184,9 +187,9 @@ class Peers:
         crossing = Crossing(
             self._begin(peer, environ, body, deadline),
             deadline,
-            partial(self._received, peer),
+            partial(self._received, peer, more),
             self._links[peer].keep,
-            refusal(_unavailable(f"the proxy {self._ids[peer]} did not answer in time.")),
+            refusal(_unavailable(f"the proxy {self._ids[peer]} did not answer in time."), more),
             is_read,
         )
         self._crossings.add(crossing)
@@ -229,12 +232,16 @@ class Peers:
         return answer
 
     def _received(
-        self, peer: int, connection: http.client.HTTPConnection, deadline: Deadline
+        self,
+        peer: int,
+        more: Mapping[str, str],
+        connection: http.client.HTTPConnection,
+        deadline: Deadline,
     ) -> RelayedAnswer:
         try:
             return self._receive(peer, connection, deadline)
         except RestError as error:
-            return refusal(error)
+            return refusal(error, more)
 
     def _lost(self, peer: int, error: Lost) -> ServiceUnavailable:
         return self._away(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kafka_rest import settings as s
 from kafka_rest.api.parking import LANE
 from kafka_rest.api.request_ids import GIVEN, request_id
 from kafka_rest.api.watching import ERROR_CODE, RELAYED
@@ -20,6 +21,8 @@ from kafka_rest.server.forwarder import Forwarder, Place
 from kafka_rest.server.link import Lost, RelayedAnswer, Unreachable
 
 SLOTS = 4
+CORS = s.load(None, {}, ["access.control.allow.origin=http://page"])
+FROM_PAGE = {"HTTP_ORIGIN": "http://page"}
 
 
 class FakeOwners:
@@ -71,8 +74,11 @@ class FakePeers:
         self.sent.append((peer, body, environ["REMOTE_ADDR"]))
         return RelayedAnswer("204 No Content", [], b"")
 
-    def cross(self, peer: int, environ: Any, body: bytes, deadline: Any, is_read: bool) -> str:
+    def cross(
+        self, peer: int, environ: Any, body: bytes, deadline: Any, is_read: bool, more: Any
+    ) -> str:
         assert deadline.left() > 0
+        self.more = more
         self.crossed.append((peer, body, is_read))
         return "crossing"
 
@@ -107,7 +113,7 @@ class Bench:
         place = Place(slot, slots, 5.0, 100)
         self.cells = Cells()
         self.forwarder = Forwarder(
-            self._app, place, self.owners, self.peers, polls, parks, self.cells
+            self._app, CORS, place, self.owners, self.peers, polls, parks, self.cells
         )
 
     def _app(self, environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -246,6 +252,28 @@ def test_owner_that_is_away_is_503_with_a_hint(failure: Exception) -> None:
     assert status.startswith("503 ")
     assert headers["Retry-After"] == "1"
     assert json.loads(content)["error_code"] == 503
+
+
+def test_error_without_a_body_for_head_and_for_the_page_that_asked() -> None:
+    bench = Bench(slot=0)
+    bench.owners.fails = Lost("reset")
+    uri = f"/consumers/g/instances/{name_of(1)}/records"
+    status, headers, content = bench.call("HEAD", uri, **FROM_PAGE)
+    assert (status, content) == ("503 Service Unavailable", b"")
+    assert int(headers["Content-Length"]) == len(bench.call("GET", uri)[2])
+    assert headers["Access-Control-Allow-Origin"] == "http://page"
+    assert "Access-Control-Allow-Origin" not in bench.call("GET", uri, HTTP_ORIGIN="http://b")[1]
+
+
+def test_answer_of_the_owner_has_its_own_headers_alone() -> None:
+    uri = f"/consumers/g/instances/{name_of(1)}"
+    assert Bench(slot=0).call("GET", uri, **FROM_PAGE)[1] == {"X-Slot": "1"}
+
+
+def test_error_on_the_way_to_a_peer_is_for_the_page_that_asked() -> None:
+    bench = Bench(peers=3)
+    bench.run("GET", path_in(2) + "/records", **{LANE: FakeTicket(goes=True)}, **FROM_PAGE)
+    assert bench.peers.more["Access-Control-Allow-Origin"] == "http://page"
 
 
 @pytest.mark.parametrize(

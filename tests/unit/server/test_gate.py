@@ -77,6 +77,13 @@ def test_refusal_is_401_with_a_challenge(tmp_path: Path) -> None:
     assert not bench.seen
 
 
+def test_refusal_of_head_has_no_body(tmp_path: Path) -> None:
+    got: list[Any] = []
+    environ = {"REQUEST_METHOD": "HEAD", "RAW_URI": "/topics", "wsgi.input": io.BytesIO()}
+    assert list(Bench(tmp_path).gate(environ, lambda *words: got.append(words))) == []
+    assert got[0][0] == "401 Unauthorized"
+
+
 def test_only_a_worker_may_say_whose_request_it_is(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     name = header_of({PRINCIPAL: "CN=ü a%b"})["X-Kafka-Rest-Principal"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kafka_rest import settings as s
 from kafka_rest.api.parking import LANE
 from kafka_rest.server.management import Management, Page, is_urgent
 
@@ -29,8 +30,10 @@ def ask(
         "SERVER_PORT": port,
         **more,
     }
+    listeners = ",".join(f"http://127.0.0.1:{each}" for each in ports)
+    settings = s.load(None, {}, [f"management.listeners={listeners}"])
     body = b"".join(
-        Management(application, PAGES, ports)(environ, lambda *words: said.append(words))
+        Management(application, PAGES, settings)(environ, lambda *words: said.append(words))
     )
     ((status, headers),) = said
     return status, dict(headers), body
@@ -55,7 +58,7 @@ def test_page_is_left_to_the_lane_where_that_can_send_it() -> None:
 
     sent: list[Any] = []
     environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/ready", "SERVER_PORT": "1", LANE: Keeper()}
-    assert list(Management(application, PAGES)(environ, sent.append)) == []
+    assert list(Management(application, PAGES, s.load())(environ, sent.append)) == []
     headers = ("Content-Type", "a/b"), ("Cache-Control", "no-store")
     assert sent == [("503 Service Unavailable", headers, b"no", 0)]
 

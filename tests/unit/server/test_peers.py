@@ -20,6 +20,7 @@ OWNERS = (Peer("a", "http://10.0.0.1:8082"), Peer("b", "http://10.0.0.2:8082"))
 SECRET = "0123456789abcdef"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Of: b\r\nDate: now\r\nServer: x\r\n\r\n[]"
 SECONDS = 10
+MORE = {"X-More": "of this proxy"}
 
 
 class Wire:
@@ -60,7 +61,7 @@ class Bench:
         return Peers(Cluster(OWNERS, own, secret), most, self.draining, lambda _: self.wire.dial)
 
     def cross(self, is_read: bool = True, seconds: float = SECONDS) -> "Answer":
-        crossing = self.a.cross(1, environ(), b"", Deadline(seconds), is_read)
+        crossing = self.a.cross(1, environ(), b"", Deadline(seconds), is_read, MORE)
         answer, asked = Answer(crossing), cast(Any, None)
         crossing.then(answer.send, asked)
         return answer
@@ -205,6 +206,7 @@ def test_answer_that_is_late_is_503_once(bench: Bench) -> None:
     status, headers, body = answer.wait()
     assert status == "503 Service Unavailable"
     assert headers["Retry-After"] == "1"
+    assert headers["X-More"] == MORE["X-More"]
     assert "the proxy b did not answer in time" in json.loads(body)["message"]
     # The owner learns it, and what it says is for nobody.
     assert bench.wire.end.recv(1) == b""
@@ -217,14 +219,15 @@ def test_peer_that_ends_in_between_is_named(bench: Bench) -> None:
     answer = bench.cross()
     bench.wire.request()
     bench.wire.end.close()
-    status, _, body = answer.wait()
+    status, headers, body = answer.wait()
     assert status == "503 Service Unavailable"
+    assert headers["X-More"] == MORE["X-More"]
     assert "the proxy b, which owns this consumer, ended" in json.loads(body)["message"]
 
 
 def begun(bench: Bench) -> Iterator[Callable[[], Any]]:
     yield lambda: bench.a.send(1, environ(), b"", Deadline(SECONDS))
-    yield lambda: bench.a.cross(1, environ(), b"", Deadline(SECONDS), is_read=True)
+    yield lambda: bench.a.cross(1, environ(), b"", Deadline(SECONDS), True, MORE)
 
 
 def test_peer_that_is_away_is_named(bench: Bench) -> None:
