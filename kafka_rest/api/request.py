@@ -194,6 +194,9 @@ def _trusted(address: str, settings: s.Settings) -> bool:
     if not networks:
         return False
     try:
-        return any(ip_address(address) in network for network in networks)
+        peer = ip_address(address)
     except ValueError:
         return False
+    # What an IPv4 peer is called where one listener has both kinds (`[::]`).
+    plain = getattr(peer, "ipv4_mapped", None) or peer
+    return any(peer in network or plain in network for network in networks)
