@@ -59,7 +59,7 @@ def test_without_audience_and_issuer_these_are_not_looked_at() -> None:
     [
         ({"exp": NOW - 11}, "it has expired."),
         ({"exp": None}, "it lacks a claim that is needed."),
-        ({"nbf": NOW + 60}, "its time has not come yet."),
+        ({"nbf": NOW + 3600}, "its time has not come yet."),
         ({"aud": "other"}, "it is for another audience."),
         ({"aud": None}, "it lacks a claim that is needed."),
         ({"iss": "https://other"}, "it is of another issuer."),
