@@ -15,6 +15,7 @@ from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription, ReadLimits
 from kafka_rest.kafka.messages import ConsumedRecords, batches
 from kafka_rest.kafka.registry import ClientRegistry
+from kafka_rest.kafka.texts import require_group
 from kafka_rest.records import Deadline, Schema
 
 # A short read still has the time to fetch a schema that is not cached.
@@ -62,7 +63,11 @@ class StatelessRead(NamedTuple):
 
 
 def create_instance(clients: ClientRegistry, description: InstanceDescription) -> str:
-    """Make a consumer instance and return its name, minted where the description has none."""
+    """Make a consumer instance and return its name, minted where the description has none.
+
+    Raises: InvalidConsumerConfig, and as `ConsumerInstances.create`.
+    """
+    require_group(description.group)
     named = description
     if not description.name:
         named = replace(description, name=clients.mint_instance(description.group))

@@ -152,6 +152,13 @@ def test_missing_members_are_4xx_and_wedge_nothing(
     assert proxy.v2("DELETE", consumer).status == 204
 
 
+@pytest.mark.parametrize("group", ["%20", "%00", "%0A", "%20x", "x%00y"])
+def test_group_that_would_be_another_for_librdkafka_is_refused(proxy: Proxy, group: str) -> None:
+    made = proxy.v2("POST", f"/consumers/{group}", {"format": "json"})
+    assert error(made) == (422, 42204)
+    assert "the group" in made.json["message"]
+
+
 def test_timeout_of_a_read_is_the_clients(proxy: Proxy, topic: str) -> None:  # row 14
     consumer = assigned(proxy, topic)
     started = time.monotonic()
