@@ -17,6 +17,7 @@ from kafka_rest.formats import FORMATS
 from kafka_rest.kafka.description import InstanceDescription, ReadLimits, Subscription, Target
 from kafka_rest.kafka.failures import error_of, rest_error
 from kafka_rest.kafka.membership import Membership, Offsets
+from kafka_rest.kafka.metadata import legal_topic
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.kafka.positions import Stored
 from kafka_rest.kafka.reader import Reader
@@ -125,7 +126,7 @@ class ConsumerInstance:
     def assign(self, places: set[TopicPartition], lock_by: Deadline) -> None:
         """Read these partitions, past the group; none is the end of any subscription.
 
-        Raises: IllegalState where topics or a pattern are read.
+        Raises: IllegalState where topics or a pattern are read, IllegalTopic.
         """
         with self._held(lock_by):
             if not places:
@@ -209,8 +210,10 @@ class ConsumerInstance:
 
     def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
         """What the group has stored for partitions, whoever committed it; none: left out."""
+        # Kafka is not asked for names that it cannot have: some it would not even answer.
+        possible = [place for place in places if legal_topic(place.topic)]
         with self._held(deadline):
-            return self._member.committed(places, deadline) if places else {}
+            return self._member.committed(possible, deadline) if possible else {}
 
     def tick(self) -> None:
         """Serve librdkafka while no client does: an idle instance must not block its group."""

@@ -45,7 +45,7 @@ class Subscriber:
         """Raises: IllegalTopic, once, where names were subscribed to that no topic can have."""
         if self._impossible:
             names, self._impossible = self._impossible, []
-            raise because(errors.IllegalTopic, f"Invalid topics: {names}"[:LONGEST_LIST])
+            raise _invalid(names)
 
     def subscribe_once(self, wanted: Subscription) -> None:
         """Subscribe to this and to nothing else ever. Raises: AlreadySubscribed."""
@@ -67,7 +67,10 @@ class Subscriber:
             self._member.unsubscribe(Deadline(LEAVE_NOTHING_SECONDS))
 
     def assign(self, places: set[TopicPartition], handed_out: Offsets) -> None:
-        """Take the partitions by hand."""
+        """Take the partitions by hand. Raises: IllegalTopic, with nothing changed."""
+        # librdkafka takes them all, and dies of a name beyond 512 bytes.
+        if impossible := sorted({p.topic for p in places if not legal_topic(p.topic)}):
+            raise _invalid(impossible)
         self._member.assign(places, handed_out)
         self.now = Subscription(by_hand=True)
 
@@ -90,3 +93,7 @@ class Subscriber:
         if matched is None or matched == self.now.topics:
             return
         self.subscribe(Subscription(matched, self.now.pattern))
+
+
+def _invalid(names: list[str]) -> errors.RestError:
+    return because(errors.IllegalTopic, f"Invalid topics: {names}"[:LONGEST_LIST])

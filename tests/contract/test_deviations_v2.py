@@ -152,6 +152,19 @@ def test_missing_members_are_4xx_and_wedge_nothing(
     assert proxy.v2("DELETE", consumer).status == 204
 
 
+@pytest.mark.parametrize("impossible", ["a\0b", "x" * 600, "\U0001f600" * 130])
+def test_partition_of_a_topic_that_cannot_be_is_refused(
+    proxy: Proxy, topic: str, impossible: str
+) -> None:
+    """Row 37: librdkafka would die of a long name."""
+    consumer = assigned(proxy, topic)
+    body = {"partitions": [place(impossible)]}
+    assert error(proxy.v2("POST", f"{consumer}/assignments", body)) == (400, 40002)
+    assert proxy.v2("GET", f"{consumer}/offsets", body).json == {"offsets": []}
+    found = proxy.v2("GET", f"{consumer}/assignments").json
+    assert found == {"partitions": [place(topic)]}
+
+
 @pytest.mark.parametrize("group", ["%20", "%00", "%0A", "%20x", "x%00y"])
 def test_group_that_would_be_another_for_librdkafka_is_refused(proxy: Proxy, group: str) -> None:
     made = proxy.v2("POST", f"/consumers/{group}", {"format": "json"})

@@ -260,6 +260,17 @@ def test_partitions_by_hand_go_on_when_they_are_moved_after_a_pause() -> None:
     assert bench.read()[-1] == 200
 
 
+@pytest.mark.parametrize("topic", ["a\0b", "a b", "x" * 600, "\U0001f600" * 130])
+def test_topic_that_cannot_be_reaches_no_client(topic: str) -> None:
+    bench = Bench()
+    place = TopicPartition(topic, 0)
+    with pytest.raises(errors.IllegalTopic, match="Invalid topics"):
+        bench.instance.assign({TopicPartition("t", 0), place}, bench.deadline())
+    assert not bench.consumer.assigned
+    assert bench.instance.subscription.mode == "none"
+    assert bench.instance.committed([place], bench.deadline()) == {}
+
+
 def test_seek_by_hand_undoes_no_other_seek() -> None:
     bench, places = Bench(), [TopicPartition("t", 0), TopicPartition("t", 1)]
     bench.instance.assign(set(places), bench.deadline())
