@@ -1,12 +1,19 @@
 """Texts of clients that would be others for librdkafka: for it a text ends at its first NUL.
 
-Not for the names of topics that are looked up before they are used: no legal name is cut.
+Not for the names of topics: `kafka.metadata.legal_topic` is stricter.
 """
 
-from kafka_rest.errors import InvalidConsumerConfig, because
+from kafka_rest.errors import InvalidConsumerConfig, Unprocessable, because
 
 # What librdkafka strips off the front of a property, by C's isspace.
 _STRIPPED = frozenset(" \t\n\v\f\r")
+
+
+def uncut(text: str, place: str) -> str:
+    """The text of a place in a body, if it holds no NUL. Raises: Unprocessable."""
+    if "\0" in text:
+        raise Unprocessable(f"{place}: it may not hold a NUL.")
+    return text
 
 
 def require_group(group: str) -> None:

@@ -20,6 +20,7 @@ from kafka_rest.api.envelopes import consumer_options as shared_options
 from kafka_rest.api.v2.timestamps import seek_milliseconds
 from kafka_rest.errors import Unprocessable
 from kafka_rest.kafka.description import Target
+from kafka_rest.kafka.texts import uncut
 from kafka_rest.records import CommittedOffset, TopicPartition
 
 T = TypeVar("T")
@@ -169,7 +170,9 @@ def commit(body: bytes) -> dict[TopicPartition, CommittedOffset] | None:
     if absent(body):
         return None
     return {
-        _place(p, f"offsets[{n}]"): CommittedOffset(p.offset + 1, text_of(p.metadata) or "")
+        _place(p, f"offsets[{n}]"): CommittedOffset(
+            p.offset + 1, uncut(text_of(p.metadata) or "", f"offsets[{n}].metadata")
+        )
         for n, p in enumerate(decoded(_commit, body).offsets)
     }
 

@@ -23,6 +23,7 @@ from kafka_rest.core.produce import NO_SCHEMA, JsonRecords, SchemaChoice
 from kafka_rest.errors import SerializationFailed, Unprocessable, because
 from kafka_rest.formats import FORMATS
 from kafka_rest.formats.embedded import ConversionError
+from kafka_rest.kafka.texts import uncut
 from kafka_rest.records import Headers, SchemaReference
 
 
@@ -148,9 +149,10 @@ def _headers(headers: list[_Header] | None, index: int) -> Headers | None:
     encode = FORMATS["binary"].encoder(None).encode
     found: Headers = []
     for number, header in enumerate(headers):
+        name = uncut(header.name, f"records[{index}].headers[{number}].name")
         text = bytes(header.value)
         try:
-            found.append((header.name, None if text == b"null" else encode(text)))
+            found.append((name, None if text == b"null" else encode(text)))
         except ConversionError as error:
             raise Unprocessable(
                 f"records[{index}].headers[{number}].value: it must be base64: {error}."

@@ -103,6 +103,12 @@ def test_commit_stores_the_next_offset() -> None:
             422,
             "offsets[0].offset",
         ),
+        (
+            envelopes.commit,
+            b'{"offsets":[{"topic":"t","partition":0,"offset":0,"metadata":"a\\u0000b"}]}',
+            422,
+            "offsets[0].metadata",
+        ),
         (envelopes.commit, b'{"offsets":null}', 400, "offsets"),
         (envelopes.commit, b"{}", 422, "offsets"),
         (envelopes.consumer_options, b'{"name":"c","max.poll.records":1}', 422, "max.poll.records"),
@@ -154,6 +160,7 @@ def test_headers_and_timestamps_are_opted_in() -> None:
     [
         ({"headers": [{"name": "h", "value": "!"}]}, "records[0].headers[0].value"),
         ({"headers": [{"name": "h", "value": 5}]}, "records[0].headers[0].value"),
+        ({"headers": [{"name": "a\0b", "value": "YQ=="}]}, "records[0].headers[0].name"),
         ({"headers": [{"value": "YQ=="}]}, "records[0].headers[0]"),
         ({"headers": [{"name": "h", "x": 1}]}, "records[0].headers[0]"),
         ({"headers": {}}, "records[0].headers"),
