@@ -1,10 +1,11 @@
 """The embedded format jsonschema: JSON validated by a schema, in the schema registry's envelope."""
 
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 import msgspec
@@ -35,6 +36,8 @@ from kafka_rest.records import Schema
 SCHEMA_TYPE = "JSON"
 MOST_REFERENCES = 100_000
 """So often references are followed for one value: some seconds."""
+LOOKUP_LEVELS = 50
+"""So many levels of Python's stack are more than a look-up takes."""
 REASON_LENGTH = 200
 
 # What the library raises for a schema that its metaschema lets through, such as a broken one behind
@@ -51,13 +54,50 @@ _FAILURES: tuple[type[Exception], ...] = (
 _REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unresolvable)
 
 _JSON = Json()
-_REFERRING = {"$ref", "$dynamicRef", "$recursiveRef"}
-_followed = threading.local()
+_to_follow = threading.local()
 
 
 # The library's rules have no types.
 _Rule = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 _extended: Any = extend
+
+
+class _Resolver:
+    """The library's resolver of references, not endlessly often and not too deep."""
+
+    def __init__(self, resolver: Any) -> None:
+        self._resolver = resolver
+
+    def lookup(self, reference: str) -> "_Resolved":
+        """What a reference leads to. Raises: Unresolvable, ValueError, RecursionError."""
+        _to_follow.count -= 1
+        if _to_follow.count < 0:
+            raise ValueError("the schema takes too many steps for this value")
+        # Where the stack ends within a look-up it panics, which no `except Exception` catches.
+        _require_levels(LOOKUP_LEVELS)
+        found = self._resolver.lookup(reference)
+        return _Resolved(found.contents, _Resolver(found.resolver))
+
+    def in_subresource(self, resource: Any) -> "_Resolver":
+        """The resolver within a part of a schema, which may have a URI of its own."""
+        return _Resolver(self._resolver.in_subresource(resource))
+
+    def dynamic_scope(self) -> Any:
+        """The URIs that references have led through."""
+        return self._resolver.dynamic_scope()
+
+
+class _Resolved(NamedTuple):
+    """What a reference leads to, and the resolver there."""
+
+    contents: Any
+    resolver: _Resolver
+
+
+def _require_levels(count: int) -> None:
+    """Raises: RecursionError where the stack has not so many levels left."""
+    if count:
+        _require_levels(count - 1)
 
 
 @lru_cache(COMPILED_SCHEMAS)
@@ -115,38 +155,39 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def _counted(own: _Rule) -> _Rule:
-    """A rule that follows references, of which a few can be followed endlessly often."""
-
-    def checked(checker: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        _followed.count = getattr(_followed, "count", 0) + 1
-        if _followed.count > MOST_REFERENCES:
-            raise ConversionError("the schema takes too many steps for this value")
-        yield from own(checker, wanted, value, schema)
-
-    return checked
-
-
 def _whole(_checker: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _bounded(draft: Any) -> Any:
+def _evolve(checker: Any, **changes: Any) -> Any:
+    """The validator of another part of a schema, by the draft that this names, if it does.
+
+    The library takes its own drafts there, without our rules.
+    """
+    schema = changes.get("schema", checker.schema)
+    draft: Any = validator_for(schema, default=type(checker))
+    same = {"registry": checker._registry, "format_checker": checker.format_checker}
+    made = _DRAFTS.get(draft, draft)
+    return made(**{"schema": schema, "_resolver": checker._resolver, **same, **changes})
+
+
+def _bounded(draft: Any, **options: Any) -> Any:
     """A draft whose rules take a time that a client cannot choose."""
     rules: dict[str, _Rule] = {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties(draft.VALIDATORS["additionalProperties"]),
         "uniqueItems": _unique_items,
-        **{name: _counted(draft.VALIDATORS[name]) for name in _REFERRING & {*draft.VALIDATORS}},
     }
-    return _extended(draft, rules)
+    made = _extended(draft, rules, **options)
+    made.evolve = _evolve
+    return made
 
 
 def _strict(draft: Any) -> Any:
     """A draft up to 7, for which 2.0 is no integer (reference behaviour)."""
     types = draft.TYPE_CHECKER.redefine("integer", _whole)
-    return _extended(_bounded(draft), type_checker=types)
+    return _bounded(draft, type_checker=types)
 
 
 _UP_TO_7 = (
@@ -168,24 +209,37 @@ def _validator(schema: Schema) -> Validator | None:
     if not isinstance(contents, dict | bool):
         # A number or a list is no schema by any draft, yet is taken (reference behaviour).
         return None
+    # As long as the text: what takes long is to come.
+    _to_follow.count = math.inf
     try:
         draft: Any = validator_for(contents, default=jsonschema.Draft7Validator)
-        draft.check_schema(contents)
+        _require_draft(contents, draft)
         registry: Any = Registry().with_resources(
             (r.name, Resource.from_contents(_contents(r.text, r.name), DRAFT7))
             for r in schema.references
         )
-        own = Resource.from_contents(contents, DRAFT7)
-        _require_references(registry.resolver_with_root(own), own)
+        compiled: Any = _checking(_DRAFTS[draft], contents, registry=registry)
+        _require_references(compiled._resolver, Resource.from_contents(contents, DRAFT7))
     except jsonschema.SchemaError as error:
         raise SchemaRefused(f"{_path(error)}: {_reason(error)}") from error
     except Unresolvable as error:
         raise SchemaRefused(f"the reference {str(error.ref)[:80]} leads nowhere") from error
     except _FAILURES as error:
         raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
-    made: Any = _DRAFTS[draft]
-    compiled: Validator = made(contents, registry=registry, format_checker=draft.FORMAT_CHECKER)
-    return compiled
+    made: Validator = compiled
+    return made
+
+
+def _require_draft(contents: Any, draft: Any) -> None:
+    """Refuse what is no schema by its draft, as its `check_schema` does. Raises: SchemaError."""
+    for error in _checking(draft, draft.META_SCHEMA).iter_errors(contents):
+        raise jsonschema.SchemaError.create_from(error)
+
+
+def _checking(draft: Any, contents: Any, **options: Any) -> Any:
+    """A validator that looks references up by `_Resolver`; the library has no open way to that."""
+    plain = draft(contents, format_checker=draft.FORMAT_CHECKER, **options)
+    return plain.evolve(_resolver=_Resolver(plain._resolver))
 
 
 def _contents(text: str, name: str) -> Any:
@@ -261,7 +315,7 @@ def _checker(validator: Validator | None) -> Callable[[bytes], None]:
     def check(text: bytes) -> None:
         if validator is None:
             return
-        _followed.count = 0
+        _to_follow.count = MOST_REFERENCES
         try:
             error: ValidationError | None = next(
                 validator.iter_errors(msgspec.json.decode(text)), None

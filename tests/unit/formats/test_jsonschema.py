@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +33,9 @@ USER = {
     "required": ["a"],
 }
 DRAFTS = "http://json-schema.org/draft"
+DRAFT_2019, DRAFT_2020 = (
+    f"https://json-schema.org/draft/{d}/schema" for d in ("2019-09", "2020-12")
+)
 POINT = {"$id": "http://example.org/p.json", "properties": {"x": {"type": "integer"}}}
 
 
@@ -233,6 +237,46 @@ def test_deep_values_are_refused() -> None:
     recursive = {"items": {"$ref": "#"}}
     with pytest.raises(ConversionError):
         written(recursive, "[" * 5000 + "]" * 5000)
+
+
+def deep_below(levels: int, call: Callable[[], Any]) -> Any:
+    """What the call returns, so many levels further up the stack."""
+    return deep_below(levels - 1, call) if levels else call()
+
+
+@pytest.mark.parametrize(
+    ("contents", "text"),
+    [
+        ({"$ref": "#"}, "1"),
+        ({"allOf": [{"$ref": "#"}]}, "1"),
+        ({"not": {"$ref": "#"}}, "1"),
+        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, '{"a":1}'),
+        ({"$schema": DRAFT_2019, "unevaluatedItems": False, "$ref": "#"}, "[]"),
+        ({"$schema": DRAFT_2020, "unevaluatedProperties": False, "$ref": "#"}, "{}"),
+        ({"$schema": DRAFT_2020, "$dynamicAnchor": "a", "not": {"$dynamicRef": "#a"}}, "1"),
+    ],
+)
+def test_schema_that_refers_to_itself_is_refused_at_any_depth_of_the_stack(
+    contents: Any, text: str
+) -> None:
+    for levels in range(30):
+        assert "recursion" in deep_below(levels, lambda: refusal(contents, text))
+
+
+def test_schema_nested_too_deeply_is_refused_at_any_depth_of_the_stack() -> None:
+    contents: Any = {"$schema": DRAFT_2020}
+    for _ in range(150):
+        contents = {"$schema": DRAFT_2020, "not": contents}
+    for levels in range(5):
+        with pytest.raises(SchemaRefused, match="recursion"):
+            deep_below(levels, lambda: JSCH.check(schema(contents)))
+
+
+def test_subschema_that_names_its_draft_is_held_to_our_rules() -> None:
+    named = {"$schema": f"{DRAFTS}-07/schema#", "type": "integer"}
+    assert refusal({"properties": {"a": named}}, '{"a":2.0}').startswith("#/a: ")
+    later = {"$schema": DRAFT_2020, "type": "integer"}
+    assert written({"properties": {"a": later}}, '{"a":2.0}')
 
 
 @pytest.mark.parametrize("draft", ["07", "2020-12"])
