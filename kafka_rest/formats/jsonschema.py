@@ -55,6 +55,8 @@ _REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unres
 
 _JSON = Json()
 _to_follow = threading.local()
+# As JavaScript writes a character, and any other escape, so as to be left alone.
+_UTF_16 = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
 
 
 # The library's rules have no types.
@@ -102,14 +104,21 @@ def _require_levels(count: int) -> None:
 
 @lru_cache(COMPILED_SCHEMAS)
 def _search(pattern: str) -> Callable[[str], Any]:
-    """A search whose time is linear in the text, save for what RE2 lacks, such as look-ahead."""
+    """A search whose time is linear in the text. Raises: SchemaError for what RE2 lacks."""
     options = re2.Options()
     options.log_errors = False
     try:
-        found: Callable[[str], Any] = re2.compile(pattern, options).search
-    except re2.error:
-        return re.compile(pattern).search
+        found: Callable[[str], Any] = re2.compile(_UTF_16.sub(_code_point, pattern), options).search
+    except re2.error as error:
+        raise SchemaError(
+            f"the pattern {pattern[:REASON_LENGTH]} cannot be searched for in linear time "
+            f"(RE2 syntax): {error.args[0].decode()[:REASON_LENGTH]}"
+        ) from error
     return found
+
+
+def _code_point(escape: "re.Match[str]") -> str:
+    return rf"\x{{{escape[1]}}}" if escape[1] else escape[0]
 
 
 def _pattern(checker: Any, pattern: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -219,11 +228,13 @@ def _validator(schema: Schema) -> Validator | None:
             for r in schema.references
         )
         compiled: Any = _checking(_DRAFTS[draft], contents, registry=registry)
-        _require_references(compiled._resolver, Resource.from_contents(contents, DRAFT7))
+        _require_usable(compiled._resolver, Resource.from_contents(contents, DRAFT7))
     except jsonschema.SchemaError as error:
         raise SchemaRefused(f"{_path(error)}: {_reason(error)}") from error
     except Unresolvable as error:
         raise SchemaRefused(f"the reference {str(error.ref)[:80]} leads nowhere") from error
+    except SchemaError:
+        raise
     except _FAILURES as error:
         raise SchemaRefused(f"it cannot be compiled: {str(error)[:REASON_LENGTH]}") from error
     made: Validator = compiled
@@ -251,14 +262,18 @@ def _contents(text: str, name: str) -> Any:
         raise SchemaError(f"{name} is not JSON: {error}") from error
 
 
-def _require_references(resolver: Any, resource: Any) -> None:
-    """Look every reference up: one that leads nowhere would fail only when a value gets there."""
+def _require_usable(resolver: Any, resource: Any) -> None:
+    """Try every reference and pattern: they would fail only when a value gets there."""
     contents = resource.contents
-    reference = contents.get("$ref") if isinstance(contents, dict) else None
-    if isinstance(reference, str):
-        resolver.lookup(reference)
+    if isinstance(contents, dict):
+        if isinstance(reference := contents.get("$ref"), str):
+            resolver.lookup(reference)
+        for pattern in contents.get("patternProperties", ()):
+            _search(pattern)
+        if "pattern" in contents:
+            _search(contents["pattern"])
     for inner in resource.subresources():
-        _require_references(resolver.in_subresource(inner), inner)
+        _require_usable(resolver.in_subresource(inner), inner)
 
 
 def _path(error: Any) -> str:

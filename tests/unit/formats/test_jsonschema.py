@@ -146,6 +146,7 @@ def test_schema_that_restricts_nothing_takes_everything(contents: Any) -> None:
         ('{"$schema":5}', SchemaRefused),
         ('{"$schema":[]}', SchemaRefused),
         ('{"$ref":"#/definitions/nope"}', SchemaRefused),
+        (f'{{"$schema":"{DRAFTS}-04/schema#","patternProperties":{{"(":{{}}}}}}', SchemaError),
         ('{"items":{"$ref":"http://127.0.0.1:1/x.json"}}', SchemaRefused),
         ("[" * 100_000 + "]" * 100_000, SchemaError),
     ],
@@ -177,10 +178,6 @@ def test_broken_schema_behind_a_reference_refuses_values(text: str) -> None:
     [
         ({"$ref": "#/x/y", "x": {"y": {"type": "nope"}}}, "1"),
         ({"$ref": "#/x/y", "x": {"y": {"properties": []}}}, '{"a":1}'),
-        (
-            {"$schema": "http://json-schema.org/draft-04/schema#", "patternProperties": {"(": {}}},
-            '{"a":1}',
-        ),
         ({"multipleOf": 0.5}, "1" * 401),
     ],
 )
@@ -303,10 +300,29 @@ def test_pattern_that_backtracks_ends() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(?=a)(a+)+$", "invalid perl operator"),
+        (r"(a)\1", "invalid escape sequence"),
+        ("a{1,2000}", "invalid repetition size"),
+    ],
+)
+def test_pattern_without_a_linear_search_is_refused(pattern: str, reason: str) -> None:
+    for contents in ({"pattern": pattern}, {"items": {"patternProperties": {pattern: {}}}}):
+        with pytest.raises(SchemaError, match=reason) as caught:
+            JSCH.check(schema(contents))
+        assert f"the pattern {pattern} cannot be searched for in linear" in str(caught.value)
+        assert not isinstance(caught.value, SchemaRefused)
+    # Neither where only a value gets to it.
+    with pytest.raises(ConversionError, match="linear"):
+        written({"$ref": "#/x/y", "x": {"y": {"pattern": pattern}}}, '"aaa"')
+
+
+@pytest.mark.parametrize(
     ("contents", "fine", "wrong"),
     [
-        # What RE2 lacks is left to Python's expressions.
-        ({"pattern": "^a(?!b)"}, '"ac"', '"ab"'),
+        ({"pattern": r"^[\u00e0-\u00ff]$"}, '"\u00e9"', '"e"'),
+        ({"pattern": r"^\\u00e9$"}, r'"\\u00e9"', '"\u00e9"'),
         ({"pattern": "^a$"}, '"a"', '"a\\n"'),
         ({"patternProperties": {"^n": {"type": "null"}}}, '{"n1":null,"x":1}', '{"n1":1}'),
         (
