@@ -59,8 +59,8 @@ class ConsumerInstance:
         self._reader = Reader(
             self._line, self._member, self._subscriber, self._hand_out, self._about
         )
-        client_id = str(config.get("client.id", "rdkafka"))
-        self._detach = reads.attach(self, self._member.consumer, client_id)
+        self._client_id = str(config.get("client.id", "rdkafka"))
+        self._detach = reads.attach(self, self._member.consumer, self._client_id)
 
     @property
     def subscription(self) -> Subscription:
@@ -133,6 +133,7 @@ class ConsumerInstance:
                 self._subscriber.unsubscribe(lock_by)
                 return
             self._subscriber.require_mode("manual")
+            self._be_no_member()
             self._subscriber.assign(places, self._handed_out)
 
     def seek(self, place: TopicPartition, target: Target, deadline: Deadline) -> None:
@@ -206,6 +207,7 @@ class ConsumerInstance:
         """Commit these next offsets, of any partitions. Raises: 50002/50003."""
         with self._held(deadline):
             if offsets:
+                self._be_no_member()
                 self._member.commit(offsets, deadline)
 
     def committed(self, places: list[TopicPartition], deadline: Deadline) -> Stored:
@@ -254,6 +256,13 @@ class ConsumerInstance:
             return True
         closer.join(max(deadline.left(), LEAST_CLOSE_SECONDS))
         return not closer.is_alive()
+
+    def _be_no_member(self) -> None:
+        """Let a group that has been left be one that this instance was never in."""
+        if self._member.left and not self._member.grouped:
+            self._detach()
+            self._member.renew()
+            self._detach = self._reads.attach(self, self._member.consumer, self._client_id)
 
     @contextmanager
     def _held(self, lock_by: Deadline) -> Iterator[None]:

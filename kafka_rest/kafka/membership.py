@@ -50,7 +50,7 @@ class Membership:
         make: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._about, self._revoked = about, revoked
+        self._about, self._revoked, self._make = about, revoked, make
         # By the newer protocol a member names itself, and leaves at once.
         self._classic = config.get("group.protocol", "classic") == "classic"
         # The messages of records that nobody has taken yet.
@@ -64,19 +64,28 @@ class Membership:
         self._trouble, self._denials = BrokerTrouble("consumer", clock), Denials()
         self._failure: RestError | None = None
         self._answer: tuple[KafkaError | None, Offsets] | None = None
-        self._consumer = make(
-            {
-                **config,
-                "error_cb": self._trouble.take,
-                "on_commit": self._on_commit,
-                "logger": LIBRDKAFKA_LOG,
-            }
-        )
+        self._config = {
+            **config,
+            "error_cb": self._trouble.take,
+            "on_commit": self._on_commit,
+            "logger": LIBRDKAFKA_LOG,
+        }
+        # The client may have been in its group, and has left it.
+        self.left = False
+        self._consumer = make(self._config)
 
     @property
     def consumer(self) -> Consumer:
         """The client, to be told what it has got, not to be called."""
         return self._consumer
+
+    def renew(self) -> None:
+        """Go on with another client. One that has left its group commits as the member that it was,
+        which the broker refuses.
+        """
+        before, self._consumer = self._consumer, self._make(self._config)
+        self.left = False
+        before.close()
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""
@@ -258,7 +267,7 @@ class Membership:
         except (KafkaException, RuntimeError) as failure:
             log.warning("consumer did not close cleanly %s reason=%s", self._about, failure)
         # Each holds this, by its callbacks and as their target: nothing is left to the collector.
-        del self._consumer, self._revoked
+        del self._consumer, self._make, self._config, self._revoked
 
     def _leave(self, deadline: Deadline, calm_slices: int) -> None:
         """Leave the group and serve all that it decides before it has been left.
@@ -278,6 +287,7 @@ class Membership:
                 known = True
             elif known or calm >= calm_slices:
                 self.grouped = False
+                self.left |= known or not self._classic
                 return
             self.poll(min(deadline.left(), LEAVE_SLICE_SECONDS))
             calm += 1

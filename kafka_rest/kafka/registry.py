@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from kafka_rest import settings as s
 from kafka_rest.errors import InvalidConsumerConfig, because
@@ -259,9 +259,17 @@ class ClientRegistry:
         self, description: InstanceDescription, reads: WaitingReads
     ) -> ConsumerInstance:
         try:
-            with free_threads():
-                return ConsumerInstance(
-                    description, config.consumer_config(self.settings), self.draining, reads
-                )
+            return ConsumerInstance(
+                description,
+                config.consumer_config(self.settings),
+                self.draining,
+                reads,
+                _free_consumer,
+            )
         except KafkaException as failure:
             raise because(InvalidConsumerConfig, error_of(failure).str()) from failure
+
+
+def _free_consumer(configuration: dict[str, Any]) -> Consumer:
+    with free_threads():
+        return Consumer(configuration)

@@ -116,6 +116,41 @@ def test_subscription_gives_way_to_an_assignment(wide: Proxy, stack: Stack) -> N
         assert wide.v2("POST", f"{consumer}/assignments", {"partitions": []}).status == 204
 
 
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_instance_that_has_left_its_group_commits(
+    wide: Proxy, stack: Stack, lane: str, by_itself: bool
+) -> None:
+    """What it has read by hand, and what it is told without reading anything."""
+    if lane == "embedded":
+        pytest.skip("a group that once had members takes commits of members alone there")
+    topic = stack.create_topic()
+    stack.produce(topic, [(0, None, b"1"), (0, None, b"2")])
+    asked = {"partitions": [{"topic": topic, "partition": 0}]}
+    group = f"g{uuid.uuid4().hex[:8]}"
+    consumer = wide.create_v2(group, format="json", **{"auto.commit.enable": by_itself})
+
+    def stored() -> list[int]:
+        found = wide.v2("GET", f"{consumer}/offsets", asked).json["offsets"]
+        return [each["offset"] for each in found]
+
+    subscribe(wide, consumer, topics=[topic])
+    assert len(wide.read_all(consumer, 2, "json")) == 2
+    assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+    told = {"offsets": [{"topic": topic, "partition": 0, "offset": -1}]}
+    assert wide.v2("POST", f"{consumer}/offsets", told).status == 200
+    assert stored() == [0]
+    assert wide.v2("POST", f"{consumer}/assignments", asked).status == 204
+    assert len(wide.read_all(consumer, 2, "json")) == 2
+    if not by_itself:
+        assert wide.v2("POST", f"{consumer}/offsets").status == 200
+    wait_for(lambda: stored() == [2])
+    # It may become a member again.
+    assert wide.v2("DELETE", f"{consumer}/subscription").status == 204
+    subscribe(wide, consumer, topics=[topic])
+    stack.produce(topic, [(0, None, b"3")])
+    assert [record["value"] for record in wide.read_all(consumer, 1, "json")] == [3]
+
+
 def test_consumer_by_hand_reads_on_when_it_is_moved_while_it_has_much_to_read(
     wide: Proxy, stack: Stack
 ) -> None:

@@ -39,17 +39,21 @@ class InstanceBench:
         self.clock = FakeClock()
         self.draining = threading.Event()
         description = InstanceDescription("g", "i", "binary", "earliest", auto_commit)
-        made: list[FakeConsumer] = []
+        self.made: list[FakeConsumer] = []
 
         def make(config: dict[str, Any]) -> Any:
-            made.append(FakeConsumer(config, self.clock))
-            return made[0]
+            self.made.append(FakeConsumer(config, self.clock))
+            return self.consumer
 
         self.reads = FakeReads()
         self.instance = ConsumerInstance(
             description, {}, self.draining, self.reads, make, self.clock
         )
-        self.consumer = made[0]
+
+    @property
+    def consumer(self) -> FakeConsumer:
+        """The client that serves the instance now."""
+        return self.made[-1]
 
     def begin(self, limits: ReadLimits, decode: Decode) -> "Reading":
         """Begin a read; `decode` is asked for one record after the other."""

@@ -260,6 +260,24 @@ def test_partitions_by_hand_go_on_when_they_are_moved_after_a_pause() -> None:
     assert bench.read()[-1] == 200
 
 
+def test_instance_that_has_left_its_group_commits_as_no_member_of_it(bench: Bench) -> None:
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
+    member, place = bench.consumer, TopicPartition("t", 0)
+    bench.instance.unsubscribe(bench.deadline())
+    bench.instance.assign({place}, bench.deadline())
+    assert bench.consumer is not member
+    assert member.closed.is_set()
+    assert bench.reads.attached == [bench.instance]
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
+    assert bench.instance.commit(bench.deadline()) == {place: 1}
+    assert not member.commits
+    # No member is one for long: it is not made again.
+    bench.instance.assign({place, TopicPartition("t", 1)}, bench.deadline())
+    assert len(bench.made) == 2
+
+
 @pytest.mark.parametrize("topic", ["a\0b", "a b", "x" * 600, "\U0001f600" * 130])
 def test_topic_that_cannot_be_reaches_no_client(topic: str) -> None:
     bench = Bench()
