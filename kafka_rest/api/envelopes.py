@@ -23,6 +23,10 @@ _ABSENT = msgspec.Raw(b"null")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
 # Of the rules for numbers only the lower bound is one of the API; the upper one is the type's.
 _WRONG_TYPE = re.compile(r"(?!Expected `int` >= )Expected `|Integer value out of range|Invalid ")
+# A whole surrogate pair, half of one, any other escape.
+_PAIRS = re.compile(
+    rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
 _PLACE = re.compile(r"(.*) - at `\$\.?(.*)`\Z", re.DOTALL)
 
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -198,9 +202,16 @@ def guarded(decode: Any, body: bytes) -> Any:
         kind = WrongType if _WRONG_TYPE.match(str(error)) else Unprocessable
         raise kind(_shape_error(str(error))) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.") from error
+        raise BadRequest(f"The body is not valid JSON: {_syntax_error(body, error)}.") from error
     except RecursionError as error:
         raise BadRequest("The body is nested too deeply.") from error
+
+
+def _syntax_error(body: bytes, error: Exception) -> str:
+    """What is wrong with JSON: for half of a pair the decoder may say that the text was cut off."""
+    if any(found[1] for found in _PAIRS.finditer(body)):
+        return "a string holds half of a surrogate pair, which is no character"
+    return str(error)
 
 
 def _shape_error(text: str) -> str:

@@ -99,6 +99,22 @@ def test_what_is_no_json_is_400(text: bytes) -> None:
         topic_records(text)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [rb'"\ud800"', rb'"\ud83d\ude00\uD800 x"', rb'{"k":"\udc00"}', rb'{"\ud800\u0041":1}'],
+)
+def test_half_of_a_surrogate_pair_is_named(value: bytes) -> None:
+    with pytest.raises(BadRequest, match="half of a surrogate pair"):
+        topic_records(b'{"records":[{"value":%b}]}' % value)
+
+
+@pytest.mark.parametrize("value", [rb'"\\ud800', rb'"\ud83d\ude00', rb'"\ud8"', b'"'])
+def test_body_that_is_cut_off_is_not_taken_for_half_of_a_pair(value: bytes) -> None:
+    with pytest.raises(BadRequest) as caught:
+        topic_records(b'{"records":[{"value":%b' % value)
+    assert "surrogate" not in caught.value.text
+
+
 def test_record_for_a_partition_may_not_name_one() -> None:
     with pytest.raises(Unprocessable, match="Unrecognized field: partition"):
         partition_records(b'{"records":[{"partition":0}]}')
