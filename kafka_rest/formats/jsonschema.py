@@ -15,7 +15,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT7
+from referencing.jsonschema import DRAFT7, lookup_recursive_ref
 
 from kafka_rest.errors import RestError
 from kafka_rest.formats import envelope
@@ -34,8 +34,8 @@ from kafka_rest.formats.jsonschema_types import decoder_of
 from kafka_rest.records import Schema
 
 SCHEMA_TYPE = "JSON"
-MOST_REFERENCES = 100_000
-"""So often references are followed for one value: some seconds."""
+MOST_STEPS = 100_000
+"""So many references are followed, and such rules applied, for one value: some seconds."""
 LOOKUP_LEVELS = 50
 """So many levels of Python's stack are more than a look-up takes."""
 REASON_LENGTH = 200
@@ -54,7 +54,7 @@ _FAILURES: tuple[type[Exception], ...] = (
 _REFUSALS: tuple[type[Exception], ...] = (*_FAILURES, msgspec.DecodeError, Unresolvable)
 
 _JSON = Json()
-_to_follow = threading.local()
+_steps_left = threading.local()
 # As JavaScript writes a character, and any other escape, so as to be left alone.
 _UTF_16 = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
 
@@ -72,9 +72,7 @@ class _Resolver:
 
     def lookup(self, reference: str) -> "_Resolved":
         """What a reference leads to. Raises: Unresolvable, ValueError, RecursionError."""
-        _to_follow.count -= 1
-        if _to_follow.count < 0:
-            raise ValueError("the schema takes too many steps for this value")
+        _step()
         # Where the stack ends within a look-up it panics, which no `except Exception` catches.
         _require_levels(LOOKUP_LEVELS)
         found = self._resolver.lookup(reference)
@@ -94,6 +92,13 @@ class _Resolved(NamedTuple):
 
     contents: Any
     resolver: _Resolver
+
+
+def _step() -> None:
+    """Count what a few rules can have done endlessly often. Raises: ValueError."""
+    _steps_left.count -= 1
+    if _steps_left.count < 0:
+        raise ValueError("the schema takes too many steps for this value")
 
 
 def _require_levels(count: int) -> None:
@@ -149,6 +154,63 @@ def _additional_properties(own: _Rule) -> _Rule:
     return checked
 
 
+def _unevaluated_properties(
+    checker: Any, rule: Any, value: Any, schema: Any
+) -> Iterator[ValidationError]:
+    # The library's own rule would search by Python's expressions.
+    if checker.is_type(value, "object"):
+        known = _evaluated(checker, value, schema)
+        for name, inner in value.items():
+            if name not in known and not _holds(checker, inner, rule):
+                yield ValidationError(f"Unevaluated properties are not allowed ({name!r})")
+
+
+def _evaluated(checker: Any, value: dict[str, Any], schema: Any) -> set[str]:
+    """The names in an object that a schema which holds for it has looked at."""
+    if not isinstance(schema, dict):
+        return set()
+    found: set[str] = value.keys() & schema.get("properties", {}).keys()
+    for pattern in schema.get("patternProperties", ()):
+        found.update(filter(_search(pattern), value))
+    for rule in ("additionalProperties", "unevaluatedProperties"):
+        if rule in schema:
+            found.update(n for n, inner in value.items() if _holds(checker, inner, schema[rule]))
+    return found.union(*(_evaluated(*part) for part in _applied(checker, value, schema)))
+
+
+def _applied(checker: Any, value: dict[str, Any], schema: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """The parts of a schema that hold for the same object, as `_evaluated` wants them."""
+    for keyword in {"$ref", "$dynamicRef", "$recursiveRef"} & schema.keys():
+        if keyword in checker.VALIDATORS:
+            at = checker._resolver
+            recursive = keyword == "$recursiveRef"
+            there = lookup_recursive_ref(at) if recursive else at.lookup(schema[keyword])
+            inside = checker.evolve(schema=there.contents, _resolver=there.resolver)
+            yield inside, value, there.contents
+    parts = [part for name, part in schema.get("dependentSchemas", {}).items() if name in value]
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        parts += [part for part in schema.get(keyword, ()) if _holds(checker, value, part)]
+    if "if" in schema:
+        chosen = ("if", "then") if _holds(checker, value, schema["if"]) else ("else",)
+        parts += [schema[keyword] for keyword in chosen if keyword in schema]
+    for part in parts:
+        yield checker, value, part
+
+
+def _holds(checker: Any, value: Any, schema: Any) -> bool:
+    return next(checker.descend(value, schema), None) is None
+
+
+def _counted(own: _Rule) -> _Rule:
+    """A rule that each level of a schema applies twice to the next one."""
+
+    def checked(checker: Any, rule: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        _step()
+        yield from own(checker, rule, value, schema)
+
+    return checked
+
+
 def _unique_items(checker: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
     # Compared by hash: the library compares every pair, seconds for some thousands of objects.
     if wanted and checker.is_type(value, "array") and len(set(map(_frozen, value))) < len(value):
@@ -188,6 +250,9 @@ def _bounded(draft: Any, **options: Any) -> Any:
         "additionalProperties": _additional_properties(draft.VALIDATORS["additionalProperties"]),
         "uniqueItems": _unique_items,
     }
+    if "unevaluatedProperties" in draft.VALIDATORS:
+        rules["unevaluatedProperties"] = _counted(_unevaluated_properties)
+        rules["unevaluatedItems"] = _counted(draft.VALIDATORS["unevaluatedItems"])
     made = _extended(draft, rules, **options)
     made.evolve = _evolve
     return made
@@ -219,7 +284,7 @@ def _validator(schema: Schema) -> Validator | None:
         # A number or a list is no schema by any draft, yet is taken (reference behaviour).
         return None
     # As long as the text: what takes long is to come.
-    _to_follow.count = math.inf
+    _steps_left.count = math.inf
     try:
         draft: Any = validator_for(contents, default=jsonschema.Draft7Validator)
         _require_draft(contents, draft)
@@ -330,7 +395,7 @@ def _checker(validator: Validator | None) -> Callable[[bytes], None]:
     def check(text: bytes) -> None:
         if validator is None:
             return
-        _to_follow.count = MOST_REFERENCES
+        _steps_left.count = MOST_STEPS
         try:
             error: ValidationError | None = next(
                 validator.iter_errors(msgspec.json.decode(text)), None

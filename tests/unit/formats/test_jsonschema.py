@@ -291,12 +291,26 @@ def test_schema_whose_references_double_at_each_step_ends(draft: str) -> None:
     assert written(fine, json.dumps([1] * 1000))
 
 
+@pytest.mark.parametrize("rule", ["unevaluatedProperties", "unevaluatedItems"])
+def test_schema_whose_levels_double_the_work_ends(rule: str) -> None:
+    contents: Any = {}
+    for _ in range(40):
+        contents = {rule: False, "allOf": [contents]}
+    evil = {"$schema": DRAFT_2020, **contents}
+    value = "{}" if rule == "unevaluatedProperties" else "[]"
+    assert "too many steps" in refusal(evil, value)
+
+
 def test_pattern_that_backtracks_ends() -> None:
     long = "a" * 5000 + "b"
     assert "does not" in refusal({"pattern": "^(a+)+$"}, json.dumps(long))
     by_name = {"patternProperties": {"^(a+)+$": False}, "additionalProperties": False}
     assert refusal(by_name, json.dumps({long: 1}))
     assert written({"patternProperties": {"^(a+)+$": False}}, json.dumps({long: 1}))
+    for draft in (DRAFT_2019, DRAFT_2020):
+        unevaluated = {**by_name, "unevaluatedProperties": False, "$schema": draft}
+        del unevaluated["additionalProperties"]
+        assert refusal(unevaluated, json.dumps({long: 1}))
 
 
 @pytest.mark.parametrize(
@@ -356,6 +370,36 @@ def test_rules_of_ours_hold_in_every_draft(
     drafted = {"$schema": uri or f"{DRAFTS}{draft[5:]}/schema#", **contents}
     assert written(drafted, fine)
     assert refusal(drafted, wrong)
+
+
+PARTS = st.deferred(
+    lambda: (
+        st.sampled_from([True, False, {"$ref": "#/$defs/a"}])
+        | st.fixed_dictionaries({}, optional=RULES)
+    )
+)
+RULES: dict[Any, Any] = {
+    "properties": st.dictionaries(st.sampled_from("abc"), st.booleans(), max_size=2),
+    "patternProperties": st.dictionaries(st.sampled_from(["a|b", "^c"]), st.booleans(), max_size=2),
+    "additionalProperties": st.booleans(),
+    "unevaluatedProperties": st.sampled_from([False, {"type": "null"}]),
+    "dependentSchemas": st.dictionaries(st.sampled_from("ab"), PARTS, max_size=1),
+    **dict.fromkeys(("allOf", "anyOf", "oneOf"), st.lists(PARTS, min_size=1, max_size=2)),
+    **dict.fromkeys(("if", "then", "else"), PARTS),
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional=RULES),
+    st.dictionaries(st.sampled_from("abcd"), st.none() | st.just(1), max_size=3),
+)
+def test_properties_are_unevaluated_as_the_library_says(rules: Any, value: Any) -> None:
+    contents = {"$schema": DRAFT_2020, "$defs": {"a": {"properties": {"a": {}, "d": {}}}}}
+    contents |= {"unevaluatedProperties": False, **rules}
+    if jsonschema.Draft202012Validator(contents).is_valid(value):
+        assert written(contents, json.dumps(value))
+    else:
+        assert refusal(contents, json.dumps(value))
 
 
 @given(st.lists(VALUES, max_size=4))
