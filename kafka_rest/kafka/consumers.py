@@ -260,9 +260,11 @@ class ConsumerInstance:
     def _be_no_member(self) -> None:
         """Let a group that has been left be one that this instance was never in."""
         if self._member.left and not self._member.grouped:
+            close = self._member.renew()
             self._detach()
-            self._member.renew()
             self._detach = self._reads.attach(self, self._member.consumer, self._client_id)
+            # Nobody waits for what it may have to finish.
+            threading.Thread(target=close, name="consumer-close", daemon=True).start()
 
     @contextmanager
     def _held(self, lock_by: Deadline) -> Iterator[None]:

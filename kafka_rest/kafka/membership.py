@@ -79,13 +79,16 @@ class Membership:
         """The client, to be told what it has got, not to be called."""
         return self._consumer
 
-    def renew(self) -> None:
+    def renew(self) -> Callable[[], None]:
         """Go on with another client. One that has left its group commits as the member that it was,
         which the broker refuses.
+
+        Returns what closes the one before, which may take as long as what it has under way. Raises:
+        KafkaException, with nothing changed.
         """
         before, self._consumer = self._consumer, self._make(self._config)
         self.left = False
-        before.close()
+        return before.close
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Start joining the group for these topics; the assignment comes while polling."""

@@ -134,6 +134,10 @@ class DeliveryBatch:
         done(reports)
 
 
+_Begun = tuple[DeliveryBatch, Iterator[None]]
+"""A request's batch, and what hands its records over."""
+
+
 class SharedProducer:
     """A worker's producer. Made after the fork, closed by the client registry.
 
@@ -168,8 +172,8 @@ class SharedProducer:
         self._producer = self._clients[0]
         self._round_trip = FAR_SECONDS
         self._closing = threading.Event()
-        self._waiting: deque[Iterator[None]] = deque()
-        self._put_off: deque[tuple[DeliveryBatch, Iterator[None]]] | None = None
+        self._waiting: deque[_Begun] = deque()
+        self._put_off: deque[_Begun] | None = None
         self._poller = threading.Thread(target=self._poll, name="producer-poller", daemon=True)
         self.pulse = Pulse(self._poller)
         self._poller.start()
@@ -192,8 +196,8 @@ class SharedProducer:
                 self._closing.wait(QUEUE_WAIT_SECONDS)
         elif self._put_off is not None:
             self._put_off.append((batch, steps))
-        else:
-            self._begin(steps)
+        elif self._goes_on(batch, steps):
+            self._waiting.append((batch, steps))
         return batch
 
     def put_off(self) -> Callable[[], None]:
@@ -214,17 +218,19 @@ class SharedProducer:
             except IndexError:
                 # Another thread was quicker.
                 return
-            try:
-                self._begin(steps)
-            except Exception:
-                # Its request is the only one that this concerns.
-                log.exception("records not handed over")
-                batch.expire()
+            if self._goes_on(batch, steps):
+                self._waiting.append((batch, steps))
 
-    def _begin(self, steps: Iterator[None]) -> None:
-        """Hand over what finds room now; the poller goes on with the rest."""
-        if next(steps, _ALL) is not _ALL:
-            self._waiting.append(steps)
+    @staticmethod
+    def _goes_on(batch: DeliveryBatch, steps: Iterator[None]) -> bool:
+        """Hand over what finds room now. True where that was not all: for the poller to go on."""
+        try:
+            return next(steps, _ALL) is not _ALL
+        except Exception:
+            # Its request is the only one that this concerns.
+            log.exception("records not handed over")
+            batch.expire()
+            return False
 
     def _hand_over(
         self,
@@ -332,7 +338,7 @@ class SharedProducer:
                         client.poll(0)
                         seconds = QUEUE_WAIT_SECONDS
                 self._producer.poll(seconds)
-                if self._waiting and next(self._waiting[0], _ALL) is _ALL:
+                if self._waiting and not self._goes_on(*self._waiting[0]):
                     self._waiting.popleft()
             except Exception:
                 # A callback that raises must not end the thread on which every request waits.

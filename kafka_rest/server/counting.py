@@ -100,6 +100,7 @@ class Gauges:
         self._lock = threading.Lock()
         self._carried: dict[tuple[str, ...], int] = {}
         self._statistics = Statistics(cells)
+        self._round_trip: float | None = None
         self._gauges = _gauges(worker, polls, clients)
         # What the region's last worker has left, in case the master has not got to it yet.
         cells.end_gauges()
@@ -122,7 +123,13 @@ class Gauges:
             while producer is not None and producer.statistics:
                 round_trip = self._statistics.take(producer.statistics.popleft())
                 if round_trip is not None:
-                    producer.adapt(round_trip)
+                    self._round_trip = round_trip
+
+    def _adapt(self) -> None:
+        """Tell the producer how far away the brokers are, if that has been measured anew."""
+        round_trip, self._round_trip = self._round_trip, None
+        if round_trip is not None:
+            self._clients.producer.adapt(round_trip)
 
     def _carry(self, metric: Metric, count: int, *labels: str) -> None:
         """Add what has been counted since the last look."""
@@ -133,6 +140,7 @@ class Gauges:
         while True:
             try:
                 self.refresh()
+                self._adapt()
             except Exception:
                 log.exception("gauges not refreshed")
             sleep(REFRESH_SECONDS)

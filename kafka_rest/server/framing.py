@@ -85,7 +85,7 @@ class Parser(RequestParser):
         """Make sure that the body is off the socket; one that was read to its end already is.
 
         With a deadline it blocks for `REST_SECONDS` at most, however the bytes come in. False where
-        the connection must end. The answer has been sent by then.
+        the connection must end. The answer has been sent by then, or is parked.
         """
         body = self.mesg and self.mesg.body
         if (

@@ -292,7 +292,7 @@ class Lane:
             return
         try:
             worker, name = self._worker, b""
-            seat.last = not worker.alive or len(self._seats) > worker.max_keepalived
+            seat.last = seat.broken or not worker.alive or len(self._seats) > worker.max_keepalived
             if worker.answered is not None:
                 worker.answered(seat, status, len(body), error_code)
             if error_code or seat.told_id:

@@ -33,6 +33,8 @@ class Seat:
     `data`: the part of a request that has been read; `rest`: the part of an answer that has not
     been sent; `head`: the head of the request that went to the pool, as it came; `apart`: its port
     is one where no head is known; `arrived`: another worker has sent it for this request;
+    `broken`: what the client sends cannot be told into requests any more, so that the answer is
+    the last;
     `lingers`: its client may still be reading; `told_id`: the id of the request, once anyone knows
     it: its answer has it then.
     """
@@ -40,6 +42,7 @@ class Seat:
     __slots__ = (
         "apart",
         "arrived",
+        "broken",
         "conn",
         "data",
         "deadline",
@@ -67,7 +70,7 @@ class Seat:
         self.environ: Mapping[str, str] = {}
         self.started, self.told_id = 0.0, ""
         self.last = self.ended = self.registered = self.arrived = False
-        self.lingers, self.apart = True, False
+        self.lingers, self.apart, self.broken = True, False, False
 
     @property
     def peer(self) -> str:

@@ -303,7 +303,9 @@ class Worker(ThreadWorker):
                 conn.sock.close()
                 conn.close = lambda graceful=False: None
                 return False
-            if keep and ticket and ticket.parked:
+            if ticket and ticket.parked:
+                # Its answer is due whatever becomes of the connection afterwards.
+                seat.broken = not keep
                 self.lane.park(seat, ticket.parked, ticket.environ, started)
                 return _IN_LANE
             if not keep or urgent or not self.alive or not self.next_request(conn):

@@ -24,14 +24,23 @@ class Poll:
 
     made: ClassVar[list["Poll"]] = []
 
-    def __init__(self, proxy: Proxy, consumer: str, milliseconds: int = LONG_MS) -> None:
+    def __init__(
+        self, proxy: Proxy, consumer: str, milliseconds: int = LONG_MS, announced: int = 0
+    ) -> None:
         self.made.append(self)
+        self._headers = {"Accept": JSON_V2}
+        if announced:
+            self._headers["Content-Length"] = str(announced)
         self._connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
         self._path = f"{urlsplit(consumer).path}/records?timeout={milliseconds}"
         self._send()
 
     def _send(self) -> None:
-        self._connection.request("GET", self._path, headers={"Accept": JSON_V2})
+        self._connection.request("GET", self._path, headers=self._headers)
+
+    def send_body(self, data: bytes) -> None:
+        """Send what has been announced, or a part of it."""
+        self._connection.sock.sendall(data)
 
     def answer(self) -> tuple[int, Any]:
         """Status and body; blocks until they come."""
@@ -241,3 +250,36 @@ def test_polls_that_hold_threads_leave_some_for_others(
         stack.produce(topic, [(0, None, b"1")])
         waiting = [poll for poll in polls if poll not in refused]
         assert [values(poll.answer()) for poll in waiting] == [[1]] * len(waiting)
+
+
+@pytest.fixture(scope="module")
+def alone(stack: Stack) -> Iterator[Proxy]:
+    """A proxy of one worker, which owns every consumer."""
+    with Proxy(stack, workers=1, threads=8) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("announced", "sent"), [(5, 0), (5, 2), (100_000, 100_000)])
+def test_poll_with_a_body_that_nobody_wants_is_answered(
+    stack: Stack, alone: Proxy, announced: int, sent: int
+) -> None:
+    topic = stack.create_topic()
+    poll = Poll(alone, reader(alone, topic), announced=announced)
+    poll.send_body(b"x" * sent)
+    # Longer than anybody waits for the rest of it.
+    time.sleep(0.6)
+    stack.produce(topic, [(0, None, b"1")])
+    assert values(poll.answer()) == [1]
+
+
+def test_poll_with_a_large_body_is_answered_wherever_its_consumer_is(
+    stack: Stack, narrow: Proxy
+) -> None:
+    topic = stack.create_topic()
+    consumers = [reader(narrow, topic, name=f"large{number}") for number in range(6)]
+    polls = [Poll(narrow, consumer, announced=100_000) for consumer in consumers]
+    for poll in polls:
+        poll.send_body(b"x" * 100_000)
+    time.sleep(0.6)
+    stack.produce(topic, [(0, None, b"1")])
+    assert [values(poll.answer()) for poll in polls] == [[1]] * len(polls)

@@ -8,6 +8,8 @@ from tests.performance.soak import SETTINGS, Outcome, run
 from tests.stack import Proxy, Stack
 
 SECONDS, INTERVAL = 20.0, 5.0
+# A second producer, which workers get when brokers are near, has threads of its own.
+ONE_PRODUCER = {"producer.max.in.flight.requests.per.connection": "5"}
 # Workers keep connections to each other for the next relayed request, as many as there were at a
 # time: those of five clients with consumers, both ends of both directions. A leak of one descriptor
 # for each rude client, mistake or consumer would be more.
@@ -17,7 +19,7 @@ RELAYS = 5 * 2 * 2
 @pytest.fixture(scope="module")
 def outcome(stack: Stack) -> Iterator[Outcome]:
     """What came of it; about 40 s with warming up, settling and reading back."""
-    with Proxy(stack, SETTINGS) as proxy:
+    with Proxy(stack, SETTINGS | ONE_PRODUCER) as proxy:
         yield run(proxy, SECONDS, INTERVAL)
 
 

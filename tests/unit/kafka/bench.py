@@ -41,7 +41,11 @@ class InstanceBench:
         description = InstanceDescription("g", "i", "binary", "earliest", auto_commit)
         self.made: list[FakeConsumer] = []
 
+        self.refuses: Exception | None = None
+
         def make(config: dict[str, Any]) -> Any:
+            if self.refuses is not None:
+                raise self.refuses
             self.made.append(FakeConsumer(config, self.clock))
             return self.consumer
 

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kafka_rest import errors
 from kafka_rest.kafka.description import ReadLimits, Target
@@ -267,7 +267,7 @@ def test_instance_that_has_left_its_group_commits_as_no_member_of_it(bench: Benc
     bench.instance.unsubscribe(bench.deadline())
     bench.instance.assign({place}, bench.deadline())
     assert bench.consumer is not member
-    assert member.closed.is_set()
+    assert member.closed.wait(5)
     assert bench.reads.attached == [bench.instance]
     bench.add((0, 0, b"v"))
     assert bench.read() == [0]
@@ -276,6 +276,22 @@ def test_instance_that_has_left_its_group_commits_as_no_member_of_it(bench: Benc
     # No member is one for long: it is not made again.
     bench.instance.assign({place, TopicPartition("t", 1)}, bench.deadline())
     assert len(bench.made) == 2
+
+
+def test_instance_whose_client_cannot_be_made_keeps_the_one_that_it_has(bench: Bench) -> None:
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
+    bench.instance.unsubscribe(bench.deadline())
+    attached = list(bench.reads.attached)
+    bench.refuses = KafkaException(KafkaError(KafkaError._FAIL))
+    for _ in range(2):
+        with pytest.raises(errors.RestError):
+            bench.instance.assign({TopicPartition("t", 0)}, bench.deadline())
+        assert bench.reads.attached == attached
+    bench.refuses = None
+    bench.instance.assign({TopicPartition("t", 0)}, bench.deadline())
+    bench.add((0, 0, b"v"))
+    assert bench.read() == [0]
 
 
 @pytest.mark.parametrize("topic", ["a\0b", "a b", "x" * 600, "\U0001f600" * 130])
