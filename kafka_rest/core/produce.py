@@ -7,6 +7,7 @@ shapes.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import NamedTuple, cast
 
 from kafka_rest import errors
@@ -96,10 +97,11 @@ class _Side(NamedTuple):
 
     name: str
     missing: type[errors.RestError]
+    choice: Callable[[ProduceRequest], SchemaChoice]
 
 
-_KEY = _Side("key", errors.KeySchemaMissing)
-_VALUE = _Side("value", errors.ValueSchemaMissing)
+_KEY = _Side("key", errors.KeySchemaMissing, attrgetter("key_schema"))
+_VALUE = _Side("value", errors.ValueSchemaMissing, attrgetter("value_schema"))
 _Encoding = tuple[int | None, Encoder | None]
 """The schema id and the encoder of one side; without an encoder it is stored as it is."""
 
@@ -174,8 +176,8 @@ def _require_registry(clients: ClientRegistry, request: ProduceRequest) -> None:
     raise because(kind, "schema.registry.url is empty.")
 
 
-def _require_schema(side: _Side, choice: SchemaChoice, values: Iterable[bytes | None]) -> None:
-    if not choice.given and any(value is not None for value in values):
+def _require_schema(side: _Side, request: ProduceRequest, values: Iterable[bytes | None]) -> None:
+    if not side.choice(request).given and any(value is not None for value in values):
         raise side.missing
 
 
@@ -199,13 +201,13 @@ def _encodings(
 ) -> tuple[_Encoding, _Encoding]:
     """Those of keys and values, in a format with schemas."""
     _require_registry(clients, request)
-    _require_schema(_KEY, request.key_schema, request.records.keys)
-    _require_schema(_VALUE, request.value_schema, request.records.values)
+    _require_schema(_KEY, request, request.records.keys)
+    _require_schema(_VALUE, request, request.records.values)
     # Nothing is to be registered for a partition that is not there.
     _check_path_partition(clients, request, deadline)
     return (
-        _encoding(clients, request, _KEY, request.key_schema, schema_type, deadline),
-        _encoding(clients, request, _VALUE, request.value_schema, schema_type, deadline),
+        _encoding(clients, request, _KEY, schema_type, deadline),
+        _encoding(clients, request, _VALUE, schema_type, deadline),
     )
 
 
@@ -213,15 +215,14 @@ def _encoding(
     clients: ClientRegistry,
     request: ProduceRequest,
     side: _Side,
-    choice: SchemaChoice,
     schema_type: str,
     deadline: Deadline,
 ) -> _Encoding:
     """That of one side; none where it has nothing but nulls."""
-    if not choice.given:
+    if not side.choice(request).given:
         return None, None
     try:
-        schema = _registered(clients, request, side, choice, schema_type, deadline)
+        schema = _registered(clients, request, side, schema_type, deadline)
         return schema.schema_id, request.embedded_format.encoder(schema)
     except SchemaError as error:
         refused = isinstance(error, SchemaRefused)
@@ -233,10 +234,10 @@ def _registered(
     clients: ClientRegistry,
     request: ProduceRequest,
     side: _Side,
-    choice: SchemaChoice,
     schema_type: str,
     deadline: Deadline,
 ) -> Schema:
+    choice = side.choice(request)
     if choice.schema_id is not None:
         schema = clients.schemas.by_id(choice.schema_id, deadline)
         if schema.schema_type != schema_type:
