@@ -110,12 +110,11 @@ class Front:
 class _Served:
     """What serves requests of one head, and what all their answers have of it."""
 
-    __slots__ = ("_again", "_debug", "_headers", "_media_type")
+    __slots__ = ("_again", "_debug", "_headers")
 
     def __init__(self, clients: ClientRegistry, choice: Choice, first: Later) -> None:
         self._again, self._debug = first.again, clients.settings[s.DEBUG]
-        self._media_type: str = choice.response_type
-        self._headers: Headers = ((_TYPE, self._media_type),)
+        self._headers: Headers = ((_TYPE, choice.response_type),)
 
     def again(self, body: bytes, environ: Mapping[str, str]) -> "_Parked":
         """Serve a request by its body. Raises: what the view does, WouldBlock included."""
