@@ -301,6 +301,9 @@ class Server:
             gauges.start()
         if self.authority.has_files:
             self._rereader = start_rereading(worker, self.authority, self._told_to_reread)
+        if hasattr(worker, "lane"):
+            # gunicorn's own worker has none, and hands each record over at once.
+            worker.lane.settle = self._clients.producer.put_off()
         self._drain_at_term(worker)
         self._watch(worker, self._clients)
         self._tell_when_all_are_ready()
@@ -345,10 +348,7 @@ class Server:
         """Begin to look at the worker's threads and at Kafka."""
         health = self._health_of(clients)
         # gunicorn's own worker has no lane.
-        lanes = []
-        if hasattr(worker, "lane"):
-            lanes.append(worker.lane.pulse)
-            worker.lane.settle = clients.producer.put_off()
+        lanes = [worker.lane.pulse] if hasattr(worker, "lane") else []
         health.watch([*lanes, *clients.pulses], clients.readiness())
         health.start()
 
