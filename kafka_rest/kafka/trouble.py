@@ -44,6 +44,9 @@ class BrokerTrouble:
         if error.code() == KafkaError._ALL_BROKERS_DOWN and last is not None:
             # It follows the error that says why.
             return
+        if self.refusal is not None and not is_refusal(error):
+            # The same connections end, or others in the middle of a handshake: that says less.
+            return
         if is_refusal(error) and not (last is not None and is_refusal(last)):
             log.warning("no connection to Kafka client=%s reason=%s", self._client, sentence(error))
         self._told = (error, self._clock())

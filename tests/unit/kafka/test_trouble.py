@@ -27,6 +27,19 @@ def test_reason_outlives_the_news_that_all_brokers_are_down() -> None:
     assert (trouble.last, trouble.refusal) == (None, None)
 
 
+def test_connection_lost_behind_a_refusal_does_not_hide_it() -> None:
+    clock = FakeClock()
+    trouble = BrokerTrouble("consumer", clock)
+    lost = KafkaError(KafkaError._TRANSPORT, "Disconnected (after 2ms in state SSL_HANDSHAKE)")
+    trouble.take(lost)
+    trouble.take(WRONG)
+    trouble.take(lost)
+    assert (trouble.last, trouble.refusal) == (WRONG, WRONG)
+    clock.advance(10)
+    trouble.take(lost)
+    assert (trouble.last, trouble.refusal) == (lost, None)
+
+
 def test_refusal_ends_when_it_is_not_told_again() -> None:
     clock = FakeClock()
     trouble = BrokerTrouble("producer", clock)
