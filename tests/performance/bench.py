@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
@@ -45,6 +46,8 @@ from tests.stack import Proxy, Stack
 
 ROOT = Path(__file__).parents[2]
 MEMORY_CONSUMERS = 50
+REST_SECONDS = 12.0
+"""In it a worker gives back twice what is free."""
 FAILURES = (Refused, OSError, http.client.HTTPException, subprocess.SubprocessError)
 KAFKA_VERSION = os.environ.get("KAFKA_VERSION", "4.1.1")
 
@@ -168,6 +171,8 @@ def measure_all(
             results[case.table][case.name] = measure(case, servers, lab, options.rounds)
     if with_memory:
         note_memory("after the cases", servers, results)
+        time.sleep(REST_SECONDS)
+        note_memory(f"{REST_SECONDS:g} s later", servers, results)
         with_consumers(lab.stack, servers, results)
 
 

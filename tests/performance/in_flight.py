@@ -2,8 +2,8 @@
 
     make in-flight [IN_FLIGHT="--only '30 partitions, keys' --bootstrap HOST:PORT"]
 
-A proxy for each limit, all at the same time and in turns; the embedded broker answers after a round
-trip of so many milliseconds, a real Kafka at once.
+A proxy for each limit, and one that adapts it, all at the same time and in turns; the embedded
+broker answers after a round trip of so many milliseconds, a real Kafka at once.
 """
 
 import argparse
@@ -27,8 +27,11 @@ from tests.stack import Proxy, Stack
 
 SETTING = "producer.max.in.flight.requests.per.connection"
 UNLIMITED = "unlimited"
-LIMITS = ("2", "5", "20", UNLIMITED)
-"""librdkafka's own default is a million, which is told: untold, the proxy would choose."""
+ADAPTED = "adapted"
+LIMITS = ("2", "5", "20", UNLIMITED, ADAPTED)
+MEASURED = {"metrics.statistics.interval.ms": "1000"}
+WARM_UP_SECONDS = 3.0
+"""Together: what adapts, by two round trips in a row, has done so before the first run."""
 ROUND_TRIPS_MS = (1, 3)
 PARTITIONS = (3, 30)
 CONNECTIONS = (16, 64)
@@ -118,6 +121,7 @@ def main() -> None:
 def parse_options(words: Sequence[str]) -> argparse.Namespace:
     """The command line; ends the process with a sentence where it cannot be followed."""
     parser = parser_of("make in-flight", __doc__, seconds=2.0)
+    parser.set_defaults(warm_up=WARM_UP_SECONDS)
     add = parser.add_argument
     add("--rounds", type=int, default=2, help="runs of each case")
     add("--only", type=re.compile, default=re.compile(""), help="cases whose name has this pattern")
@@ -170,8 +174,13 @@ def measure_at(
 
 
 def settings(limit: str) -> dict[str, str]:
-    """What a proxy with such a limit is told."""
-    return {SETTING: "1000000" if limit == UNLIMITED else limit}
+    """What a proxy with such a limit is told; without one it adapts it.
+
+    All measure alike, since that costs. Unlimited is librdkafka's own default, a million.
+    """
+    if limit == ADAPTED:
+        return MEASURED
+    return MEASURED | {SETTING: "1000000" if limit == UNLIMITED else limit}
 
 
 def render(document: Mapping[str, Any]) -> str:

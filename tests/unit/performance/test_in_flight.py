@@ -7,6 +7,7 @@ from tests.performance.in_flight import (
     LIMITS,
     MARKS,
     ROUND_TRIPS_MS,
+    SETTING,
     InFlight,
     cases,
     cell,
@@ -38,9 +39,9 @@ def test_every_case_has_a_name_of_its_own() -> None:
     )
 
 
-def test_no_limit_is_no_setting() -> None:
-    assert list(settings("unlimited").values()) == ["1000000"]
-    assert settings("5") == {"producer.max.in.flight.requests.per.connection": "5"}
+def test_only_what_adapts_is_told_no_limit() -> None:
+    told = [settings(limit).get(SETTING) for limit in LIMITS]
+    assert told == ["2", "5", "20", "1000000", None]
 
 
 def test_cell_has_medians_and_says_what_failed() -> None:
@@ -59,8 +60,8 @@ def test_report_has_a_column_for_each_limit() -> None:
             "results": {"here": {"3 partitions": found}},
         }
     )
-    assert "### here\n\n| records | 2 | 5 | 20 | unlimited |\n" in text
-    cells = (f"{n}, 100, 1.0 / 12.3" for n in range(1, 5))
+    assert "### here\n\n| records | 2 | 5 | 20 | unlimited | adapted |\n" in text
+    cells = (f"{n}, 100, 1.0 / 12.3" for n in range(1, 6))
     assert f"| 3 partitions | {' | '.join(cells)} |" in text
 
 
