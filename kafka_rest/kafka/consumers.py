@@ -50,6 +50,7 @@ class ConsumerInstance:
         self._about = f"consumer {description.name} of group {description.group}"
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
+        self._closer: threading.Thread | None = None
         self._line = Line(reads)
         self._attempt_due = False
         self._handed_out: Offsets = {}
@@ -233,7 +234,7 @@ class ConsumerInstance:
     def close(self, deadline: Deadline) -> bool:
         """Leave the group and free the client; reads end first, with what there is.
 
-        False if it hangs.
+        False if it hangs. A join under way is left aside, and `wait_left` waits for it.
 
         Only the holder of the mutex may close: closing under another thread's poll hangs that
         thread.
@@ -249,13 +250,26 @@ class ConsumerInstance:
         del self._reader, self._detach
         # The mutex is never released: a late caller finds the instance stopping, not a dead client.
         only_joins = self._member.grouped and not self._member.owned
-        closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
-        closer.start()
+        self._closer = threading.Thread(
+            target=self._member.close, name="consumer-close", daemon=True
+        )
+        self._closer.start()
         if only_joins:
-            # Nothing to commit, and a join that nobody waits for may take seconds to be left.
+            # Nothing to commit, and a join may take seconds to be left.
             return True
-        closer.join(max(deadline.left(), LEAST_CLOSE_SECONDS))
-        return not closer.is_alive()
+        self._closer.join(max(deadline.left(), LEAST_CLOSE_SECONDS))
+        return self.left
+
+    def wait_left(self, deadline: Deadline) -> bool:
+        """Wait until what `close` has begun has ended; False where it has not by the deadline."""
+        if self._closer is not None:
+            self._closer.join(deadline.left())
+        return self.left
+
+    @property
+    def left(self) -> bool:
+        """True once the group has been left and the client is free."""
+        return self._closer is not None and not self._closer.is_alive()
 
     def _be_no_member(self) -> None:
         """Let a group that has been left be one that this instance was never in."""

@@ -63,6 +63,8 @@ class ConsumerInstances:
         self._match_due = clock() + limits.match_seconds
         self._lock = threading.Lock()
         self._instances: dict[Key, ConsumerInstance | None] = {}
+        # Nobody can find them any more, but their groups still count them in.
+        self._leaving: set[ConsumerInstance] = set()
         # How many each client has, with those that are being made.
         self._having: Counter[str] = Counter()
         self._gone: OrderedDict[Key, str] = OrderedDict()
@@ -113,19 +115,27 @@ class ConsumerInstances:
         self._close_instance(instance, Deadline(self._limits.close_seconds, self._clock))
 
     def close(self, deadline: Deadline) -> None:
-        """Close all instances side by side and end the housekeeping thread."""
+        """Close all instances side by side and end the housekeeping thread.
+
+        Waits for those as well that are still joining a group or were deleted while they did: a
+        member that does not say goodbye keeps its partitions until its session ends.
+        """
         self._closed.set()
         with self._lock:
             instances = [i for i in self._instances.values() if i is not None]
             self._instances.clear()
+            self._leaving.update(instances)
+            leaving = list(self._leaving)
         closers = [
-            threading.Thread(target=self._close_instance, args=(i, deadline), daemon=True)
-            for i in instances
+            threading.Thread(target=i.close, args=(deadline,), daemon=True) for i in instances
         ]
         for closer in closers:
             closer.start()
         for closer in closers:
             closer.join(deadline.left())
+        for instance in leaving:
+            if not instance.wait_left(deadline):
+                _warn("consumer has not left its group in time", instance)
         self._keeper.join(deadline.left())
         if self._matching is not None:
             self._matching.join(deadline.left())
@@ -224,6 +234,7 @@ class ConsumerInstances:
                 return None
             del self._instances[key]
             self._one_less(instance.description.principal)
+            self._leaving.add(instance)
             self._gone[key] = why
             while len(self._gone) > REMEMBERED_GONE:
                 self._gone.popitem(last=False)
@@ -244,11 +255,7 @@ class ConsumerInstances:
     @staticmethod
     def _close_instance(instance: ConsumerInstance, deadline: Deadline) -> None:
         if not instance.close(deadline):
-            log.warning(
-                "consumer did not close in time group=%s instance=%s",
-                instance.description.group,
-                instance.description.name,
-            )
+            _warn("consumer did not close in time", instance)
 
     def _tend(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
@@ -256,4 +263,12 @@ class ConsumerInstances:
             self.tick()
             self.match()
             self.expire()
+            with self._lock:
+                self._leaving = {i for i in self._leaving if not i.left}
             self._beside()
+
+
+def _warn(what: str, instance: ConsumerInstance) -> None:
+    log.warning(
+        f"{what} group=%s instance=%s", instance.description.group, instance.description.name
+    )

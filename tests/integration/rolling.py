@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from kafka_rest.pinning import owner_peer
 
-READ_SECONDS = 70.0
-"""How long a consumer reads for what has been acknowledged: longer than a session of a group. A
-member that ends while it is joining may not be able to say goodbye, and keeps its partitions so
-long.
+READ_SECONDS = 30.0
+"""How long a consumer reads for what has been acknowledged: less than the session of a member that
+has ended without a goodbye.
 """
 DONE = (200, 204)
 NO_ANSWER = 502
@@ -150,8 +149,8 @@ class Client:
             if (position or self._seen) >= wanted:
                 return first
         self._book.write(
-            f"{self._place}: {wanted} not read from {self._owner}, but {position}; before: "
-            f"{list(self._trouble)}"
+            f"{self._place}: {wanted} not read by {self._group} from {self._owner}, but "
+            f"{position}; before: {list(self._trouble)}"
         )
         return first
 

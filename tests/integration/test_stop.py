@@ -8,7 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from confluent_kafka import Consumer
 
+from tests.integration.test_cluster import fresh_group
 from tests.stack import Proxy, Stack, is_listening, wait_for
 
 
@@ -37,6 +39,35 @@ def test_stopped_server_has_left_its_groups(stack: Stack) -> None:
     with Proxy(stack, {"consumer.join.timeout.ms": "8000"}) as second:
         consumer = second.create_consumer("g-left-behind")
         assert len(second.get(f"{consumer}/topics/{topic}").json) == 1
+
+
+def test_stopped_server_has_left_a_group_that_it_was_joining(stack: Stack) -> None:
+    topic, group = stack.create_topic(2), fresh_group()
+    config = {"bootstrap.servers": stack.bootstrap, "group.id": group}
+    member = Consumer(config)
+    try:
+        member.subscribe([topic])
+
+        def owned() -> int:
+            member.poll(0.1)
+            return len(member.assignment())
+
+        wait_for(lambda: owned() == 2)
+        with Proxy(stack) as proxy, ThreadPoolExecutor(1) as pool:
+            consumer = proxy.create_v2(group)
+            subscription = {"topics": [topic]}
+            assert proxy.v2("POST", f"{consumer}/subscription", subscription).status == 204
+            # It cannot join before the other member has heard of that, who is not listening.
+            time.sleep(1)
+            stopped = pool.submit(proxy.terminate)
+            time.sleep(1)
+            listened = time.monotonic() + 3
+            wait_for(lambda: (owned() < 2 or stopped.done()) and time.monotonic() > listened)
+            assert stopped.result(20) == 0
+        # Far less than the session time-out of a member that has not left.
+        wait_for(lambda: owned() == 2, 20)
+    finally:
+        member.close()
 
 
 def test_term_under_load_loses_no_acknowledged_record(stack: Stack, proxy: Proxy) -> None:

@@ -486,8 +486,11 @@ def test_close_that_hangs_is_bounded(bench: Bench) -> None:
 def test_close_does_not_wait_for_a_join(bench: Bench) -> None:
     bench.consumer.close_gate.clear()
     assert bench.instance.close(Deadline(60))
+    assert not bench.instance.left
+    assert not bench.instance.wait_left(Deadline(0.05))
     bench.consumer.close_gate.set()
-    assert bench.consumer.closed.wait(5)
+    assert bench.instance.wait_left(Deadline(5))
+    assert bench.consumer.closed.is_set()
 
 
 def test_close_waits_for_the_reader_and_ends_it() -> None:

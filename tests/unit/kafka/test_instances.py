@@ -152,6 +152,27 @@ def test_close_closes_every_client(bench: Bench) -> None:
     assert all(consumer.closed.is_set() for consumer in bench.consumers)
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
+def test_close_waits_for_those_that_are_joining(bench: Bench, deleted: bool) -> None:
+    bench.create("a").subscribe_once(("t",), Deadline(1))
+    consumer = bench.consumers[0]
+    consumer.close_gate.clear()
+    if deleted:
+        bench.instances.delete("g", "a")
+    assert not consumer.closed.is_set()
+    threading.Timer(0.05, consumer.close_gate.set).start()
+    bench.instances.close(Deadline(5))
+    assert consumer.closed.is_set()
+
+
+def test_close_says_who_has_not_left(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.create("a").subscribe_once(("t",), Deadline(1))
+    bench.consumers[0].close_gate.clear()
+    bench.instances.close(Deadline(0.05))
+    assert "consumer has not left its group in time group=g instance=a" in caplog.text
+    bench.consumers[0].close_gate.set()
+
+
 def test_client_may_have_so_many_however_they_end(bench: Bench) -> None:
     bench.create("a", principal="ann")
     for _ in range(3):
