@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 2.0
 """How long a peer that does not answer at all is waited for."""
 AWAY_SECONDS = 1.0
-"""How long a peer that could not be reached is not tried again."""
+"""How long a peer that did not answer at all is not tried again."""
 SIGNATURE_HEADER = "X-Kafka-Rest-Signature"
 REFUSED_HEADER = "X-Kafka-Rest-Refused"
 """In the answer to a relay whose signature is wrong."""
@@ -59,7 +59,7 @@ class Claims(NamedTuple):
 
 class Dialler:
     """Connects to a peer, unless that has just failed: a host that is off would hold every thread
-    for seconds.
+    for seconds. One that refuses at once costs nothing, and is found again as soon as it listens.
     """
 
     def __init__(self, url: str, clock: Clock = time.monotonic) -> None:
@@ -84,13 +84,17 @@ class Dialler:
             connection.connect()
         except OSError as error:
             connection.close()
-            with self._lock:
-                self._why = str(error)
-                self._away_until = self._clock() + AWAY_SECONDS
-            raise Unreachable(self._why) from error
-        with self._lock:
-            self._away_until, self._why = 0.0, ""
+            if isinstance(error, ConnectionRefusedError):
+                self._note("", 0.0)
+            else:
+                self._note(str(error), self._clock() + AWAY_SECONDS)
+            raise Unreachable(str(error)) from error
+        self._note("", 0.0)
         return connection
+
+    def _note(self, why: str, away_until: float) -> None:
+        with self._lock:
+            self._why, self._away_until = why, away_until
 
     def _make(self, seconds: float) -> http.client.HTTPConnection:
         if not self._tls:

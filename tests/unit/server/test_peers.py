@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, cast
 
 import pytest
@@ -265,16 +266,30 @@ def test_requests_under_way_are_bounded(bench: Bench) -> None:
     bench.cross()
 
 
-def test_peer_that_could_not_be_reached_is_not_tried_by_everybody() -> None:
+def test_peer_that_does_not_answer_is_not_tried_by_everybody() -> None:
     clock = FakeClock()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as waiting:
         address = listener.getsockname()
-    dial = Dialler(f"http://127.0.0.1:{address[1]}", clock)
-    with pytest.raises(Unreachable):
-        dial(Deadline(SECONDS))
-    with socket.create_server(address):
+        # One that nobody accepts fills the queue, and whoever comes then hears nothing.
+        waiting.enter_context(socket.create_connection(address))
+        dial = Dialler(f"http://127.0.0.1:{address[1]}", clock)
+        with pytest.raises(Unreachable):
+            dial(Deadline(0.1))
+        waiting.enter_context(listener.accept()[0])
         with pytest.raises(Unreachable):
             dial(Deadline(SECONDS))
         clock.advance(AWAY_SECONDS)
         for _ in range(2):
             dial(Deadline(SECONDS)).close()
+            listener.accept()[0].close()
+
+
+def test_peer_that_refuses_is_found_as_soon_as_it_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    dial = Dialler(f"http://127.0.0.1:{address[1]}", FakeClock())
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="refused"):
+            dial(Deadline(SECONDS))
+    with socket.create_server(address):
+        dial(Deadline(SECONDS)).close()
