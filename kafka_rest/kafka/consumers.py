@@ -51,6 +51,7 @@ class ConsumerInstance:
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
         self._closer: threading.Thread | None = None
+        self._only_joined = False
         self._line = Line(reads)
         self._attempt_due = False
         self._handed_out: Offsets = {}
@@ -235,30 +236,29 @@ class ConsumerInstance:
         """Leave the group and free the client; reads end first, with what there is.
 
         False if it hangs. A join under way is left aside, and `wait_left` waits for it.
+        """
+        if not self.stop(deadline):
+            return False
+        if not self._only_joined:
+            # Otherwise there is nothing to commit, and a join may take seconds to be left.
+            self.wait_left(Deadline(max(deadline.left(), LEAST_CLOSE_SECONDS)))
+        return self._only_joined or self.left
 
-        Only the holder of the mutex may close: closing under another thread's poll hangs that
-        thread.
+    def stop(self, deadline: Deadline) -> bool:
+        """Begin to leave the group, aside; calls that wait and later ones find no instance.
+
+        False where another call holds it until the deadline: to be tried again. Only the holder of
+        the mutex may close: closing under another thread's poll hangs that thread.
         """
         self._stopping.set()
         if not self._mutex.acquire(timeout=deadline.left()):
             return False
-        self._line.close()
-        for read in self._end_reads():
-            read.tell()
-        self._detach()
-        # It holds this as well, and what ends the wake-ups holds it too: nothing for the collector.
-        del self._reader, self._detach
-        # The mutex is never released: a late caller finds the instance stopping, not a dead client.
-        only_joins = self._member.grouped and not self._member.owned
-        self._closer = threading.Thread(
-            target=self._member.close, name="consumer-close", daemon=True
-        )
-        self._closer.start()
-        if only_joins:
-            # Nothing to commit, and a join may take seconds to be left.
+        try:
+            if self._closer is None:
+                self._begin_to_leave()
             return True
-        self._closer.join(max(deadline.left(), LEAST_CLOSE_SECONDS))
-        return self.left
+        finally:
+            self._mutex.release()
 
     def wait_left(self, deadline: Deadline) -> bool:
         """Wait until what `close` has begun has ended; False where it has not by the deadline."""
@@ -270,6 +270,19 @@ class ConsumerInstance:
     def left(self) -> bool:
         """True once the group has been left and the client is free."""
         return self._closer is not None and not self._closer.is_alive()
+
+    def _begin_to_leave(self) -> None:
+        self._line.close()
+        for read in self._end_reads():
+            read.tell()
+        self._detach()
+        # It holds this as well, and what ends the wake-ups holds it too: nothing for the collector.
+        del self._reader, self._detach
+        self._only_joined = self._member.grouped and not self._member.owned
+        self._closer = threading.Thread(
+            target=self._member.close, name="consumer-close", daemon=True
+        )
+        self._closer.start()
 
     def _be_no_member(self) -> None:
         """Let a group that has been left be one that this instance was never in."""

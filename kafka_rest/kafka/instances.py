@@ -124,11 +124,8 @@ class ConsumerInstances:
         with self._lock:
             instances = [i for i in self._instances.values() if i is not None]
             self._instances.clear()
-            self._leaving.update(instances)
-            leaving = list(self._leaving)
-        closers = [
-            threading.Thread(target=i.close, args=(deadline,), daemon=True) for i in instances
-        ]
+            leaving = [*self._leaving, *instances]
+        closers = [threading.Thread(target=i.stop, args=(deadline,), daemon=True) for i in leaving]
         for closer in closers:
             closer.start()
         for closer in closers:
@@ -162,6 +159,14 @@ class ConsumerInstances:
                     name="consumer-expire",
                     daemon=True,
                 ).start()
+
+    def see_off(self) -> None:
+        """Have those leave that another call held when they were deleted; forget who has left."""
+        with self._lock:
+            self._leaving = {i for i in self._leaving if not i.left}
+            leaving = list(self._leaving)
+        for instance in leaving:
+            instance.stop(Deadline(0))
 
     def tick(self) -> None:
         """Serve every idle instance once."""
@@ -263,8 +268,7 @@ class ConsumerInstances:
             self.tick()
             self.match()
             self.expire()
-            with self._lock:
-                self._leaving = {i for i in self._leaving if not i.left}
+            self.see_off()
             self._beside()
 
 

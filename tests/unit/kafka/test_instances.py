@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from kafka_rest import errors
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
-from kafka_rest.records import Deadline
+from kafka_rest.records import Deadline, TopicPartition
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeReads
 
 IDLE_SECONDS = 300.0
@@ -27,7 +28,7 @@ class Bench:
         limits = InstanceLimits(
             count=3,
             idle_seconds=IDLE_SECONDS,
-            close_seconds=1.0,
+            close_seconds=0.1,
             match_seconds=30.0,
             per_principal=2,
         )
@@ -162,6 +163,33 @@ def test_close_waits_for_those_that_are_joining(bench: Bench, deleted: bool) -> 
     assert not consumer.closed.is_set()
     threading.Timer(0.05, consumer.close_gate.set).start()
     bench.instances.close(Deadline(5))
+    assert consumer.closed.is_set()
+
+
+def test_one_that_a_call_holds_while_it_is_deleted_leaves_afterwards(bench: Bench) -> None:
+    instance, consumer = bench.create("a"), bench.consumers[0]
+    holds, let_go = threading.Event(), threading.Event()
+
+    def slowly(*_: object, **__: object) -> list[Any]:
+        holds.set()
+        let_go.wait(5)
+        return []
+
+    consumer.committed = slowly  # type: ignore[method-assign]
+    place = [TopicPartition("t", 0)]
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(instance.committed, place, Deadline(5))
+        assert holds.wait(5)
+        late = pool.submit(instance.commit, Deadline(60))
+        bench.instances.delete("g", "a")
+        bench.instances.see_off()
+        assert not consumer.closed.is_set()
+        let_go.set()
+        assert held.result(5) == {}
+        # Whoever waits behind it is told at once.
+        assert isinstance(late.exception(5), errors.InstanceNotFound)
+    bench.instances.see_off()
+    assert instance.wait_left(Deadline(5))
     assert consumer.closed.is_set()
 
 
