@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_SHARE = 0.4
 """The share of the time for a stop that is kept for leaving groups and flushing the producer."""
+STOP_SHARE = 0.95
+"""The share of the time for a stop within which a worker ends, before the master kills it."""
 RELAY_MARGIN_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60
 LOCK_SECONDS = 1.0
@@ -358,7 +360,7 @@ class Server:
         clients = self._clients
 
         def drain_and_stop(number: int, frame: Any) -> None:
-            self._deadline = Deadline(self._graceful)
+            self._deadline = Deadline(self._graceful * STOP_SHARE)
             if clients is not None:
                 clients.drain()
             if callable(stop):
