@@ -53,9 +53,11 @@ class Management:
     ) -> Iterable[bytes]:
         # A worker that relays passes on the client's Host, which names the port on a Unix socket.
         here = environ.get("SERVER_PORT") in self._ports and not came_relayed(environ)
-        page = self._pages.get(raw_path(environ)) if here or not self._ports else None
-        if page is None and not here:
+        path = raw_path(environ)
+        # One that is not offered too: none of them may come to what lets a request wait.
+        if not here and (self._ports or path not in PATHS):
             return self._inner(environ, start_response)
+        page = self._pages.get(path)
         environ[STARTED] = time.monotonic()
         error: errors.RestError
         if page is None:
@@ -63,7 +65,7 @@ class Management:
         elif environ["REQUEST_METHOD"] not in METHODS:
             error = errors.MethodNotAllowed(headers={"Allow": ",".join(METHODS)})
         else:
-            environ[ENDPOINT] = raw_path(environ)[1:]
+            environ[ENDPOINT] = path[1:]
             return _answer(page(), environ, start_response)
         return render_error(error, self._settings, environ, start_response)
 

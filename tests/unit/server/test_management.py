@@ -82,9 +82,14 @@ def test_other_method_is_405(method: str) -> None:
     assert b'"error_code":405' in body
 
 
-@pytest.mark.parametrize("path", ["/", "/topics/health", "/health/x", "/healthy", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/topics/health", "/health/x", "/healthy"])
 def test_other_path_is_the_applications(path: str) -> None:
     assert ask(path)[2] == b"application"
+
+
+def test_page_that_is_not_offered_comes_to_nothing_that_may_wait() -> None:
+    status, _, body = ask("/metrics")
+    assert (status, b'"error_code":404' in body) == ("404 Not Found", True)
 
 
 def test_port_of_its_own_has_the_pages_and_nothing_else() -> None:
