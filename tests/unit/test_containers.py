@@ -120,8 +120,9 @@ def test_addresses_are_in_the_network_and_trusted_where_they_should_be() -> None
     [pool] = compose()["networks"]["default"]["ipam"]["config"]
     found = addresses()
     assert len({*found.values(), pool["gateway"]}) == len(found) + 1
-    network = ipaddress.ip_network(pool["subnet"])
-    assert all(ipaddress.ip_address(address) in network for address in found.values())
+    network, others = (ipaddress.ip_network(pool[name]) for name in ("subnet", "ip_range"))
+    fixed = [ipaddress.ip_address(address) for address in found.values()]
+    assert all(address in network and address not in others for address in fixed)
     for service in proxies().values():
         trusted = service["environment"]["KAFKA_REST_SERVER_TRUSTED_PROXIES"]
         assert trusted == found["nginx"]
