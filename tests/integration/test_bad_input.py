@@ -280,9 +280,13 @@ def test_whatever_is_sent_gets_an_answer_that_says_why(
 ) -> None:
     headers = {"Content-Type": content_type, "Accept": accept}
     given_headers = {name: value for name, value in headers.items() if value is not None}
-    reply = send(small, method, path.replace("{t}", topic) + query, given_headers, body)
-    if reply.status < 400 or method == "HEAD":
-        assert reply.status < 500, reply
+    path_query = path.replace("{t}", topic) + query
+    reply = send(small, method, path_query, given_headers, body)
+    if method == "HEAD" and reply.status >= 500:
+        # It says nothing, but what it stands for does.
+        reply = send(small, "GET", path_query, given_headers, body)
+        assert reply.status >= 500, reply
+    if reply.status < 400 or (method == "HEAD" and not reply.body):
         if reply.status == 200 and path == "/consumers/g" and method == "POST":
             assert small.request("DELETE", reply.json["base_uri"]).status in (204, 404)
         return
