@@ -99,6 +99,18 @@ def test_bad_keystore_is_named_with_line_and_cure(tmp_path: Path, text: str, sai
     assert said in found
 
 
+@pytest.mark.parametrize("begin", ["feedfeed00000002", "3082098f020103308209"])
+def test_store_of_java_is_named_with_how_to_convert_it(tmp_path: Path, begin: str) -> None:
+    (tmp_path / "store").write_bytes(bytes.fromhex(begin))
+    trust = (f"ssl.truststore.location={tmp_path}/store", "ssl.client.authentication=REQUIRED")
+    for more in ((f"ssl.keystore.location={tmp_path}/store",), trust):
+        said = mistake(https(tmp_path, "", *more))
+        assert said.startswith(f"{tmp_path}/store: is no PEM but a binary file; make one of PKCS12")
+        assert "openssl pkcs12 -in FILE -out FILE.pem" in said
+        assert "keytool -importkeystore" in said
+        assert "UTF-8" not in said
+
+
 def test_bad_truststore_is_named(tmp_path: Path) -> None:
     trust = f"ssl.truststore.location={tmp_path}/none.pem"
     said = mistake(https(tmp_path, "", trust, "ssl.client.authentication=REQUIRED"))
