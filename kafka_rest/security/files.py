@@ -15,7 +15,8 @@ class BadFile(RuntimeError):
 def text_of(path: str, cure: str, binary: str = "is not UTF-8; save it as UTF-8") -> str:
     """All of a text file. `binary` says what to do with one that is none. Raises: BadFile."""
     try:
-        return Path(path).read_text("utf-8")
+        # Some editors put a mark before the first line, which would be part of its first name.
+        return Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise BadFile(path, 0, f"cannot be read ({error.strerror}); {cure}") from error
     except UnicodeDecodeError as error:

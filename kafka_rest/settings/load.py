@@ -4,6 +4,7 @@ precedence.
 All mistakes are collected, so that one start names them all.
 """
 
+import codecs
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ CLIENT_PREFIXES = ("client.", "producer.", "consumer.", "admin.")
 REGISTRY_PREFIX = "schema.registry."
 _SIMILARITY = 0.85
 _NAME = re.compile(r"[\w.-]*")
+# What some editors put before the first line; it would be part of the first key.
+_MARK = codecs.BOM_UTF8.decode("latin-1")
 
 
 class Mistake(NamedTuple):
@@ -148,11 +151,11 @@ def _from_file(path: str | None, mistakes: list[Mistake]) -> dict[str, Given]:
         return {}
     try:
         # The format is Latin-1 with escapes, as Java reads it.
-        with Path(path).open(encoding="latin-1") as file:
-            return {
-                key: Given(value.strip(), f"file {path}")
-                for key, value in javaproperties.load(file).items()
-            }
+        text = Path(path).read_text("latin-1").removeprefix(_MARK)
+        return {
+            key: Given(value.strip(), f"file {path}")
+            for key, value in javaproperties.loads(text).items()
+        }
     except (OSError, javaproperties.InvalidUEscapeError) as error:
         mistakes.append(
             Mistake(

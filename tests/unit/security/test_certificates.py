@@ -55,6 +55,10 @@ def test_clients_are_asked_as_the_setting_says(tmp_path: Path) -> None:
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+def test_mark_of_an_editor_before_the_first_line_is_no_mistake(tmp_path: Path) -> None:
+    assert server_context(https(tmp_path, f"\ufeff{CERTIFICATE}{OURS.pem}{KEY}"))
+
+
 def test_encrypted_key_is_read_with_its_password(tmp_path: Path) -> None:
     certificate, key = OURS.issue(b"planted", CN="localhost")
     for name in ("ssl.key.password", "ssl.keystore.password"):

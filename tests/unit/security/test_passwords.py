@@ -45,7 +45,8 @@ def users_of(folder: Path, text: str) -> dict[str, bytes]:
 
 
 def test_users_are_read(tmp_path: Path) -> None:
-    text = f"# ours\nalice:{HASH}\n\nbob:{HASH.replace('$2b$', '$2y$')}\n"
+    # With the mark that some editors put before the first line.
+    text = f"\ufeff# ours\nalice:{HASH}\n\nbob:{HASH.replace('$2b$', '$2y$')}\n"
     assert list(users_of(tmp_path, text)) == ["alice", "bob"]
 
 

@@ -49,6 +49,10 @@ def test_file_has_escapes_continuations_and_comments(tmp_path: Path) -> None:
     assert settings.passed_through["consumer.client.id"] == "x"
 
 
+def test_mark_of_an_editor_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert s.load(write(tmp_path, "\xef\xbb\xbfport=7\n"))[s.PORT] == 7
+
+
 @pytest.mark.parametrize(
     ("variable", "key"),
     [
