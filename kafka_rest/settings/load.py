@@ -45,7 +45,7 @@ class Mistake(NamedTuple):
     def __str__(self) -> str:
         # What would be valid may be said with a piece of the value.
         expected = without_user_info(self.expected)
-        return f"{self.key}={shown(self.key, self.value)} ({self.origin}): must be {expected}"
+        return f"{self.origin}: {self.key}={shown(self.key, self.value)} must be {expected}"
 
 
 class SettingsError(Exception):
@@ -149,23 +149,26 @@ def warnings(settings: Settings) -> list[str]:
 def _from_file(path: str | None, mistakes: list[Mistake]) -> dict[str, Given]:
     if not path:
         return {}
+    found: dict[str, Given] = {}
+    place, line, wrong = path, 1, ""
     try:
         # The format is Latin-1 with escapes, as Java reads it.
         text = Path(path).read_text("latin-1").removeprefix(_MARK)
-        return {
-            key: Given(value.strip(), f"file {path}")
-            for key, value in javaproperties.loads(text).items()
-        }
-    except (OSError, javaproperties.InvalidUEscapeError) as error:
-        mistakes.append(
-            Mistake(
-                "file",
-                path,
-                str(error),
-                f"a readable properties file. Couldn't load properties from {path}",
-            )
-        )
-        return {}
+        place = f"{path} line {line}"
+        for element in javaproperties.parse(text):
+            if isinstance(element, javaproperties.KeyValue):
+                found[element.key] = Given(element.value.strip(), place)
+            line += element.source.count("\n")
+            place = f"{path} line {line}"
+    except OSError as error:
+        wrong = str(error)
+    except javaproperties.InvalidUEscapeError:
+        # The library's text shows a piece of the value, which may be a secret.
+        wrong = "four hexadecimal digits are missing behind a \\u"
+    if wrong:
+        expected = f"a readable properties file: {wrong}. Couldn't load properties from {path}"
+        mistakes.append(Mistake("file", path, place, expected))
+    return found
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:

@@ -33,7 +33,7 @@ def test_command_line_wins_over_environment_wins_over_file(tmp_path: Path) -> No
         "environment",
         "override",
     )
-    assert settings.origin("port") == f"file {path}"
+    assert settings.origin("port") == f"{path} line 1"
     assert settings.origin("id") == "environment KAFKA_REST_ID"
     assert settings.origin("host.name") == "command line"
     assert settings.origin("debug") == "default"
@@ -112,7 +112,7 @@ def test_mistake_names_key_value_place_and_cure(key: str, value: str, expected: 
         s.load(overrides=[f"{key}={value}"])
     text = str(refused.value)
     shown = value.replace("u:p@", "")
-    assert text.startswith(f"{key}={shown} (command line): must be ")
+    assert text.startswith(f"command line: {key}={shown} must be ")
     assert expected in text
 
 
@@ -130,10 +130,10 @@ def test_cluster_is_in_the_order_of_its_ids() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["id=c", PEERS, SECRET], "id=c (command line): must be one of the ids in cluster.peers"),
-        ([PEERS, SECRET], "id= (default): must be one of the ids in cluster.peers, which are a, b"),
-        (["id=a", PEERS], "cluster.secret= (default): must be at least 16 characters"),
-        (["id=a", PEERS, "cluster.secret=hunter2"], "cluster.secret=[hidden] (command line): must"),
+        (["id=c", PEERS, SECRET], "command line: id=c must be one of the ids in cluster.peers"),
+        ([PEERS, SECRET], "default: id= must be one of the ids in cluster.peers, which are a, b"),
+        (["id=a", PEERS], "default: cluster.secret= must be at least 16 characters"),
+        (["id=a", PEERS, "cluster.secret=hunter2"], "command line: cluster.secret=[hidden] must"),
         (["id=a", PEERS, SECRET, "consumer.pinning.listeners=true"], "unless host.name names"),
     ],
 )
@@ -149,6 +149,23 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "port=x\ndebug=maybe\n")
     mistakes, _ = documents.problems(path, {"KAFKA_REST_SERVER_WORKERS": "0"}, ["nonsense"])
     assert len(mistakes) == 4
+
+
+def test_mistake_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "# \x85 ends no line\r\n\nhost.name=a\\\n  b\n\nport=9\ncluster.peers=\\\n  a\nport=x"
+    path = write(tmp_path, text)
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(path)
+    said = [mistake.partition(" must be ")[0] for mistake in str(refused.value).splitlines()]
+    assert said == [f"{path} line 7: cluster.peers=a", f"{path} line 9: port=x"]
+
+
+def test_bad_escape_is_named_with_its_line_and_not_shown(tmp_path: Path) -> None:
+    path = write(tmp_path, "port=1\nclient.sasl.password=a\\uhunter2\n")
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(path)
+    assert str(refused.value).startswith(f"{path} line 2: file={path} must be a readable")
+    assert "hunt" not in str(refused.value)
 
 
 def test_missing_file_is_a_mistake() -> None:
