@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import javaproperties
 
 from kafka_rest.settings import checks
-from kafka_rest.settings.secrets import shown, without_user_info
+from kafka_rest.settings.secrets import shown, without_credentials
 from kafka_rest.settings.table import TABLE
 from kafka_rest.settings.types import Setting
 
@@ -44,7 +44,7 @@ class Mistake(NamedTuple):
 
     def __str__(self) -> str:
         # What would be valid may be said with a piece of the value.
-        expected = without_user_info(self.expected)
+        expected = without_credentials(self.expected)
         return f"{self.origin}: {self.key}={shown(self.key, self.value)} must be {expected}"
 
 

@@ -150,8 +150,12 @@ def urls(value: str) -> tuple[str, ...]:
 def file_or_url(value: str) -> str:
     """The path of a file, or an http or https URL without a user."""
     parts = urlsplit(value)
-    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+    if "@" in parts.netloc:
         raise ValueError("a path, or a URL without user and password, which cannot be used")
+    # Messages name a path as it is, and a URL's query may hold a secret.
+    known = parts.scheme in ("http", "https") and parts.hostname and not re.search(r"\s", value)
+    if "://" in value and not known:
+        raise ValueError("a path, or a URL such as https://HOST/PATH, without blanks")
     return value
 
 

@@ -201,6 +201,20 @@ def test_log_does_not_show_what_a_url_of_keys_asks_with(
     assert "planted" not in caplog.text
 
 
+def test_log_does_not_show_what_an_issuer_sends_on_to(caplog: pytest.LogCaptureFixture) -> None:
+    def web(_url: str) -> str:
+        raise OSError("Redirection to url 'file://id/keys?key=planted' is not allowed")
+
+    assert not RemoteKeys("https://id/keys", CLAIMS, 300.0, web, FakeClock()).look()
+    assert "Redirection to url" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_url_of_keys_is_known_whatever_the_case_of_its_scheme() -> None:
+    given = ["authentication.method=BEARER", "authentication.jwks=HTTPS://id/keys?key=x"]
+    assert Authority(s.load(None, {}, given)).has_remote_keys
+
+
 def test_token_with_a_new_key_has_the_keys_fetched_but_not_often() -> None:
     web, clock = Web(), FakeClock()
     remote = RemoteKeys("https://id/keys", CLAIMS, 300.0, web, clock)

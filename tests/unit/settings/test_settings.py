@@ -7,7 +7,7 @@ import pytest
 
 from kafka_rest import settings as s
 from kafka_rest.settings import documents
-from kafka_rest.settings.secrets import HIDDEN, is_secret
+from kafka_rest.settings.secrets import HIDDEN, is_secret, without_credentials
 from kafka_rest.settings.table import TABLE
 
 
@@ -208,12 +208,17 @@ IN_URLS = [
     "schema.registry.url=http://me:hunter2@127.0.0.1:1",
     "schema.registry.url=http://me:h@unter2@127.0.0.1:1,https://you:hunter2@127.0.0.1",
     "client.sasl.oauthbearer.token.endpoint.url=https://me:hunter2@127.0.0.1/token",
+    "authentication.jwks=https://127.0.0.1/keys?api_key=hunter2",
+    "authentication.jwks=https://127.0.0.1/keys?a=',b\"&key=hunter2",
 ]
 BAD = [
     "schema.registry.url=http://me:hunter2@127.0.0.1:99999",
     "schema.registry.url=http://me:hun/hunter2@127.0.0.1:1",
     "schema.registry.url=ftp://me:hunter2@127.0.0.1:1",
     "cluster.peers=a=http://me:hunter2@127.0.0.1:1,a=http://me:hunter2@127.0.0.1:1",
+    "cluster.peers=a=http://127.0.0.1:1?key=hunter2",
+    "authentication.jwks=ftp://127.0.0.1/keys?key=hunter2",
+    "authentication.jwks=https:///keys?key=hunter2",
     "client.sasl.password hunter2",
     "client.sasl.password:hunter2",
 ]
@@ -235,6 +240,21 @@ def test_url_is_shown_without_its_credentials(override: str) -> None:
     assert "//127.0.0.1" in listing
     for text in (listing, repr(settings), str(s.warnings(settings))):
         assert "unter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("from http://me:p@h/a to https://h/b?c=d, e", "from http://h/a to https://h/b?[hidden] e"),
+        ("https://h/a?b=c@d&e=f", "https://[hidden]"),
+        ("https://me:p@h/a?b=c@d&e=f", "https://[hidden]"),
+        ("https://me:p?q@h/a b", "https://[hidden] b"),
+        ("http://h/a?", "http://h/a?"),
+        ("what? //", "what? //"),
+    ],
+)
+def test_text_is_shown_without_credentials_of_its_urls(text: str, left: str) -> None:
+    assert without_credentials(text) == left
 
 
 @pytest.mark.parametrize("override", BAD)
@@ -291,3 +311,5 @@ def test_url_of_keys_has_no_password() -> None:
     with pytest.raises(s.SettingsError, match=r"authentication\.jwks") as failed:
         s.load(overrides=["authentication.jwks=https://svc:planted@id.example/keys"])
     assert "planted" not in str(failed.value)
+    with pytest.raises(s.SettingsError, match="without blanks"):
+        s.load(overrides=["authentication.jwks=https://id.example/ke ys"])
