@@ -159,16 +159,21 @@ def file_or_url(value: str) -> str:
     return value
 
 
-def listeners(value: str) -> tuple[Listener, ...]:
-    """A comma-separated list of `http://host:port` and `https://host:port`."""
-    found: list[Listener] = []
-    for url in words(value):
-        parts = urlsplit(url)
-        port = _port(url)
-        if parts.scheme not in ("http", "https") or not port or parts.path.strip("/"):
-            raise ValueError("a comma-separated list of http://HOST:PORT or https://HOST:PORT")
-        found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
-    return tuple(found)
+def listeners(*schemes: str) -> Parser[tuple[Listener, ...]]:
+    """A comma-separated list of `SCHEME://host:port`."""
+
+    def parse(value: str) -> tuple[Listener, ...]:
+        found: list[Listener] = []
+        for url in words(value):
+            parts = urlsplit(url)
+            port = _port(url)
+            if parts.scheme not in schemes or not port or parts.path.strip("/"):
+                valid = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
+                raise ValueError(f"a comma-separated list of {valid}")
+            found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
+        return tuple(found)
+
+    return parse
 
 
 def bootstrap(value: str) -> tuple[str, ...]:
