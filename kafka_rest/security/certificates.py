@@ -56,6 +56,8 @@ def server_context(settings: s.Settings) -> ssl.SSLContext | None:
     wanted = s.client_authentication(settings)
     if wanted != "NONE":
         context.verify_mode = ssl.CERT_REQUIRED if wanted == "REQUIRED" else ssl.CERT_OPTIONAL
+        # As with Java's stores, an authority that is there suffices, its own issuer need not be.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         path = settings[s.SSL_TRUSTSTORE_LOCATION]
         for block in _certificates(path, _TRUSTSTORE_CURE):
             context.load_verify_locations(cadata=block.text)

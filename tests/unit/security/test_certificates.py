@@ -13,7 +13,7 @@ from kafka_rest.security.files import BadFile
 from kafka_rest.server.gate import Gate
 from kafka_rest.server.peers import Peers
 from kafka_rest.settings import Cluster, documents
-from tests.certificates import Authority
+from tests.certificates import Authority, shake_hands
 
 OURS = Authority()
 CERTIFICATE, KEY = OURS.issue(CN="localhost")
@@ -119,6 +119,30 @@ def test_bad_truststore_is_named(tmp_path: Path) -> None:
     trust = f"ssl.truststore.location={tmp_path}/none.pem"
     said = mistake(https(tmp_path, "", trust, "ssl.client.authentication=REQUIRED"))
     assert said.startswith(f"{tmp_path}/none.pem: cannot be read (No such file")
+
+
+def test_authority_in_the_truststore_suffices_without_its_own_issuer(tmp_path: Path) -> None:
+    root = Authority("root")
+    middle = Authority("middle", root)
+    trust = f"ssl.truststore.location={tmp_path}/middle.pem"
+    (tmp_path / "middle.pem").write_text(middle.pem)
+    server = server_context(https(tmp_path, "", trust, "ssl.client.authentication=REQUIRED"))
+    assert server is not None
+
+    def client(*parts: str) -> ssl.SSLContext:
+        (tmp_path / "client.pem").write_text("".join(parts))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=OURS.pem)
+        context.load_cert_chain(tmp_path / "client.pem")
+        return context
+
+    certificate, key = middle.issue(CN="ann")
+    for chain in ("", middle.pem, middle.pem + root.pem):
+        found = shake_hands(server, client(certificate, chain, key)).getpeercert()
+        assert subject_of(found) == "CN=ann"
+    for other in (root, OURS):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(server, client(*other.issue(CN="ann")))
 
 
 @pytest.mark.parametrize(
