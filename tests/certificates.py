@@ -1,5 +1,7 @@
-"""Certificates for tests: an authority, and what it signs, as PEM."""
+"""Certificates for tests: an authority, and what it signs, as PEM; handshakes with them."""
 
+import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -31,11 +33,11 @@ def pem_of(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> st
 
 
 class Authority:
-    """Signs certificates."""
+    """Signs certificates. Its own is of another authority, or else of itself."""
 
-    def __init__(self, name: str = "test authority") -> None:
+    def __init__(self, name: str = "test authority", issuer: "Authority | None" = None) -> None:
         self._key, self._name = ec.generate_private_key(ec.SECP256R1()), name_of(CN=name)
-        self.pem = self._signed(self._name, self._key, authority=True)
+        self.pem = (issuer or self)._signed(self._name, self._key, authority=True)
 
     def issue(self, password: bytes | None = None, **parts: str) -> tuple[str, str]:
         """A certificate for this host, and its key."""
@@ -66,3 +68,14 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
+    """The server's side of a handshake without a socket. Raises: ssl.SSLError."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(down, up, server_hostname="localhost")
+    answering = server.wrap_bio(up, down, server_side=True)
+    for side in (asking, answering, asking, answering):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return answering

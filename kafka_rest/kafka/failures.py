@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 from kafka_rest import errors
 from kafka_rest.errors import RestError, because
 from kafka_rest.records import DeliveryReport
-from kafka_rest.settings.secrets import without_user_info
+from kafka_rest.settings.secrets import without_credentials
 
 # What the reference's Java client calls retriable, plus librdkafka's own local counterparts:
 # time-outs, lost connections and full queues leave the fate of a record open or known to be unsent.
@@ -168,4 +168,4 @@ def sentence(error: KafkaError, cause: KafkaError | None = None) -> str:
     if cause is not None and error.code() in _VAGUE and cause.str() != text:
         text = f"{text} (last trouble: {cause.str()})"
     # It may hold the URL of a token endpoint, credentials and all.
-    return without_user_info(text)
+    return without_credentials(text)

@@ -14,19 +14,19 @@ from typing import Any, cast
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from kafka_rest.records import Headers, TopicPartition
-from kafka_rest.settings.secrets import without_user_info
+from kafka_rest.settings.secrets import without_credentials
 
 # Its lines are handed over when a client polls, on the thread that does so.
 LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
 
 
-def _hide_user_info(record: logging.LogRecord) -> bool:
+def _hide_credentials(record: logging.LogRecord) -> bool:
     """Cut credentials out of the URLs in a line: librdkafka writes out a token endpoint's."""
-    record.msg, record.args = without_user_info(record.getMessage()), None
+    record.msg, record.args = without_credentials(record.getMessage()), None
     return True
 
 
-LIBRDKAFKA_LOG.addFilter(_hide_user_info)
+LIBRDKAFKA_LOG.addFilter(_hide_credentials)
 
 BATCH_COUNT = 1000
 BATCH_BYTES = 1_000_000

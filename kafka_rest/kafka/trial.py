@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_rest import settings as s
 from kafka_rest.kafka import config
 from kafka_rest.kafka.failures import error_of, sentence
-from kafka_rest.settings.secrets import without_user_info
+from kafka_rest.settings.secrets import without_credentials
 
 TRIAL_SECONDS = 10.0
 _NO_MECHANISM = "No provider for SASL mechanism"
@@ -71,6 +71,6 @@ def _try_all(settings: s.Settings, answer: Connection) -> None:
                 text += f". {_MECHANISMS}"
             mistakes.append(f"the {kind}'s settings are refused: {text}")
         except (TypeError, ValueError) as error:
-            text = without_user_info(str(error))
+            text = without_credentials(str(error))
             mistakes.append(f"the {kind}'s settings are refused: {text}")
     answer.send(mistakes)

@@ -53,6 +53,8 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 def _trusting(ca: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # As with Java's stores, an authority that is there suffices, its own issuer need not be.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         folder = Path(ca).is_dir()
         context.load_verify_locations(None if folder else ca, ca if folder else None)

@@ -40,7 +40,7 @@ class Authority:
         self._methods = settings[s.AUTHENTICATION_METHOD]
         self._realm = (settings[s.AUTHENTICATION_REALM] or REALM).replace('"', "'")
         keys = settings[s.AUTHENTICATION_JWKS] if "BEARER" in self._methods else ""
-        remote = keys.startswith(("http://", "https://"))
+        remote = keys.lower().startswith(("http://", "https://"))
         self._key_file = "" if remote else keys
         self._remote = (
             RemoteKeys(keys, _claims(settings), settings[s.AUTHENTICATION_JWKS_REFRESH_MS] / 1000)

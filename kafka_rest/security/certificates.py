@@ -14,6 +14,12 @@ _BOUND = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]+)-----\Z")
 _CERTIFICATE, _KEY = "CERTIFICATE", "PRIVATE KEY"
 _KEYSTORE_CURE = "set ssl.keystore.location to a PEM file with certificates and private key"
 _TRUSTSTORE_CURE = "set ssl.truststore.location to a PEM file with the certificates of authorities"
+# Java's stores, which the reference reads, cannot be told from each other by their names.
+_BINARY = (
+    "is no PEM but a binary file; make one of PKCS12 with: openssl pkcs12 -in FILE -out FILE.pem, "
+    "and of JKS first PKCS12 with: keytool -importkeystore -srckeystore FILE -destkeystore "
+    "FILE.p12 -deststoretype PKCS12"
+)
 # As the standard for the text of names has them (RFC 4514); others keep their own name.
 _SHORT = {
     "commonName": "CN",
@@ -50,6 +56,8 @@ def server_context(settings: s.Settings) -> ssl.SSLContext | None:
     wanted = s.client_authentication(settings)
     if wanted != "NONE":
         context.verify_mode = ssl.CERT_REQUIRED if wanted == "REQUIRED" else ssl.CERT_OPTIONAL
+        # As with Java's stores, an authority that is there suffices, its own issuer need not be.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         path = settings[s.SSL_TRUSTSTORE_LOCATION]
         for block in _certificates(path, _TRUSTSTORE_CURE):
             context.load_verify_locations(cadata=block.text)
@@ -75,7 +83,7 @@ def blocks_of(path: str, cure: str) -> list[Block]:
     found: list[Block] = []
     begun: Block | None = None
     lines: list[str] = []
-    for number, line in enumerate(text_of(path, cure).splitlines(), 1):
+    for number, line in enumerate(text_of(path, cure, _BINARY).splitlines(), 1):
         bound = _BOUND.match(line.strip())
         if bound is None:
             lines.append(line.strip())

@@ -12,14 +12,15 @@ class BadFile(RuntimeError):
         super().__init__(f"{place}: {what}")
 
 
-def text_of(path: str, cure: str) -> str:
-    """All of a text file. Raises: BadFile, with the cure."""
+def text_of(path: str, cure: str, binary: str = "is not UTF-8; save it as UTF-8") -> str:
+    """All of a text file. `binary` says what to do with one that is none. Raises: BadFile."""
     try:
-        return Path(path).read_text("utf-8")
+        # Some editors put a mark before the first line, which would be part of its first name.
+        return Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise BadFile(path, 0, f"cannot be read ({error.strerror}); {cure}") from error
     except UnicodeDecodeError as error:
-        raise BadFile(path, 0, "is not UTF-8; save it as UTF-8") from error
+        raise BadFile(path, 0, binary) from error
 
 
 def lines_of(path: str, cure: str) -> Iterator[tuple[int, str]]:

@@ -29,7 +29,8 @@ WAITING_SHARE = 0.25
 TURN_SECONDS = 5.0
 # bcrypt looks at no more, and its library refuses more; htpasswd makes hashes of so much.
 _PASSWORD_BYTES = 72
-_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}\Z")
+# The last character of the salt holds two bits: with more of them bcrypt raises at a check.
+_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}\Z")
 _CURE = "set authentication.htpasswd.file to a file that `htpasswd -B` has made"
 
 Check = Callable[[bytes, bytes], bool]

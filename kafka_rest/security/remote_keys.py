@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from kafka_rest.errors import ServiceUnavailable
 from kafka_rest.records import Clock, Deadline
 from kafka_rest.security.tokens import Claims, Client, Tokens
+from kafka_rest.settings.secrets import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class RemoteKeys:
     ) -> None:
         self._url, self._claims, self._refresh = url, claims, refresh_seconds
         # What the log says of it: its query may hold a secret.
-        self._host = urlsplit(url).hostname or url
+        self._host = urlsplit(url).hostname or ""
         self._fetch, self._clock = fetch or _fetch, clock
         self._tokens: Tokens | None = None
         self._due = self._earliest = clock()
@@ -89,7 +90,9 @@ class RemoteKeys:
             tokens = Tokens(text, self._host, self._claims)
         except Exception as error:
             # Of the network or of the content; the log shows neither.
-            log.warning("keys for tokens not fetched host=%s reason=%s", self._host, error)
+            # An error may name where it was sent on to.
+            reason = without_credentials(str(error))
+            log.warning("keys for tokens not fetched host=%s reason=%s", self._host, reason)
             self._due = self._earliest
             return False
         self._tokens, self._due = tokens, now + self._refresh

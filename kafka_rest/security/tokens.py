@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,11 +15,15 @@ from kafka_rest.security.files import BadFile, text_of
 if TYPE_CHECKING:
     from jwt import PyJWK
 
+log = logging.getLogger(__name__)
+
 REMEMBERED = 1000
 NAME_LENGTH = 256
 _CURE = "set authentication.jwks to a JWKS file or its URL"
 # Public keys only: with a shared secret whoever can check a token can make one.
 _KINDS = frozenset({"RSA", "EC", "OKP"})
+# Of keys that are passed over a message names no more.
+_NAMED = 5
 
 
 class Client(NamedTuple):
@@ -160,16 +165,29 @@ def _keys_of(text: str, where: str) -> list[_Key]:
         raise BadFile(where, error.lineno, f"is no JSON; {_CURE}") from error
     except (KeyError, TypeError, RecursionError) as error:
         raise BadFile(where, 0, f"has no member keys; {_CURE}") from error
-    found = []
+    found, skipped = [], []
     for number, entry in enumerate(listed if isinstance(listed, list) else []):
-        if not isinstance(entry, dict) or entry.get("kty") not in _KINDS:
+        if not isinstance(entry, dict) or str(entry.get("kty")) not in _KINDS:
             continue
         if entry.get("use", "sig") != "sig":
             continue
         try:
             found.append(_Key(entry.get("kid"), entry.get("alg"), jwt.PyJWK(entry)))
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
-            raise BadFile(where, 0, f"keys[{number}] cannot be read; copy it anew") from error
+        except Exception as error:
+            # Whatever the library makes of it: the standard for such sets (RFC 7517) wants keys
+            # passed over that are not understood. They are no reason to refuse the others.
+            skipped.append(f"keys[{number}], of which {_lacking(error)}")
+    said = ", ".join(skipped[:_NAMED])
     if not found:
-        raise BadFile(where, 0, f"has no public key for signatures; {_CURE}")
+        raise BadFile(
+            where, 0, f"has no public key for signatures{said and f' but {said}'}; {_CURE}"
+        )
+    if skipped:
+        log.warning("keys for tokens passed over where=%s count=%d: %s", where, len(skipped), said)
     return found
+
+
+def _lacking(error: Exception) -> str:
+    """Why a key cannot be used, in words that hold nothing of it."""
+    unknown = type(error).__name__ in ("PyJWKError", "NotImplementedError")
+    return "alg is none for signatures" if unknown else "the members make no key that is known here"

@@ -4,6 +4,7 @@ precedence.
 All mistakes are collected, so that one start names them all.
 """
 
+import codecs
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import javaproperties
 
 from kafka_rest.settings import checks
-from kafka_rest.settings.secrets import shown, without_user_info
+from kafka_rest.settings.secrets import shown, without_credentials
 from kafka_rest.settings.table import TABLE
 from kafka_rest.settings.types import Setting
 
@@ -29,6 +30,8 @@ CLIENT_PREFIXES = ("client.", "producer.", "consumer.", "admin.")
 REGISTRY_PREFIX = "schema.registry."
 _SIMILARITY = 0.85
 _NAME = re.compile(r"[\w.-]*")
+# What some editors put before the first line; it would be part of the first key.
+_MARK = codecs.BOM_UTF8.decode("latin-1")
 
 
 class Mistake(NamedTuple):
@@ -41,8 +44,8 @@ class Mistake(NamedTuple):
 
     def __str__(self) -> str:
         # What would be valid may be said with a piece of the value.
-        expected = without_user_info(self.expected)
-        return f"{self.key}={shown(self.key, self.value)} ({self.origin}): must be {expected}"
+        expected = without_credentials(self.expected)
+        return f"{self.origin}: {self.key}={shown(self.key, self.value)} must be {expected}"
 
 
 class SettingsError(Exception):
@@ -146,23 +149,26 @@ def warnings(settings: Settings) -> list[str]:
 def _from_file(path: str | None, mistakes: list[Mistake]) -> dict[str, Given]:
     if not path:
         return {}
+    found: dict[str, Given] = {}
+    place, line, wrong = path, 1, ""
     try:
         # The format is Latin-1 with escapes, as Java reads it.
-        with Path(path).open(encoding="latin-1") as file:
-            return {
-                key: Given(value.strip(), f"file {path}")
-                for key, value in javaproperties.load(file).items()
-            }
-    except (OSError, javaproperties.InvalidUEscapeError) as error:
-        mistakes.append(
-            Mistake(
-                "file",
-                path,
-                str(error),
-                f"a readable properties file. Couldn't load properties from {path}",
-            )
-        )
-        return {}
+        text = Path(path).read_text("latin-1").removeprefix(_MARK)
+        place = f"{path} line {line}"
+        for element in javaproperties.parse(text):
+            if isinstance(element, javaproperties.KeyValue):
+                found[element.key] = Given(element.value.strip(), place)
+            line += element.source.count("\n")
+            place = f"{path} line {line}"
+    except OSError as error:
+        wrong = str(error)
+    except javaproperties.InvalidUEscapeError:
+        # The library's text shows a piece of the value, which may be a secret.
+        wrong = "four hexadecimal digits are missing behind a \\u"
+    if wrong:
+        expected = f"a readable properties file: {wrong}. Couldn't load properties from {path}"
+        mistakes.append(Mistake("file", path, place, expected))
+    return found
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:

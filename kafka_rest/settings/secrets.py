@@ -11,6 +11,10 @@ _SECRET = re.compile(
 _NO_SECRET = re.compile(r"\.(url|source|location|file|type|client\.id)\Z")
 # To the last @: what is between may hold one, or a slash, where it is not encoded.
 _USER_INFO = re.compile(r"(?<=//)[^\s\"',]*@")
+# To the next blank: commas and quotes may be part of it.
+_QUERY = re.compile(r"(?<=//)([^\s?]*\?)\S+")
+# With an @ behind the ? it cannot be told which part is the host.
+_EITHER = re.compile(r"(?<=//)[^\s\"',?]*\?[^\s\"',]*@\S*")
 
 
 def is_secret(key: str) -> bool:
@@ -20,9 +24,15 @@ def is_secret(key: str) -> bool:
 
 def shown(key: str, value: str) -> str:
     """A setting's value as it may be shown."""
-    return HIDDEN if value and is_secret(key) else without_user_info(value)
+    return HIDDEN if value and is_secret(key) else without_credentials(value)
+
+
+def without_credentials(text: str) -> str:
+    """A text without users, passwords and queries of the URLs in it, as it may be shown."""
+    text = without_user_info(_EITHER.sub(HIDDEN, text))
+    return _QUERY.sub(rf"\g<1>{HIDDEN}", text)
 
 
 def without_user_info(text: str) -> str:
-    """A text without the credentials of the URLs in it."""
+    """A text without users and passwords of the URLs in it."""
     return _USER_INFO.sub("", text)

@@ -179,7 +179,7 @@ CLUSTER_SECRET = _ours(
 )
 LISTENERS = _row(
     "listeners",
-    t.listeners,
+    t.listeners("http", "https"),
     "",
     "Where to listen, http://HOST:PORT or https://HOST:PORT; empty: all addresses at `port`.",
     importance="high",
@@ -236,10 +236,10 @@ SERVER_ACCESS_LOG = _ours(
 )
 MANAGEMENT_LISTENERS = _ours(
     "management.listeners",
-    t.listeners,
+    t.listeners("http"),
     "",
-    "Where /health, /ready and /metrics answer, http://HOST:PORT, and then nowhere else; empty: at "
-    "the listeners of all requests.",
+    "Where /health, /ready and /metrics answer, http://HOST:PORT (no TLS), and then nowhere else; "
+    "empty: at the listeners of all requests.",
     importance="medium",
 )
 READY_METADATA_INTERVAL_MS = _ours(

@@ -150,21 +150,30 @@ def urls(value: str) -> tuple[str, ...]:
 def file_or_url(value: str) -> str:
     """The path of a file, or an http or https URL without a user."""
     parts = urlsplit(value)
-    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+    if "@" in parts.netloc:
         raise ValueError("a path, or a URL without user and password, which cannot be used")
+    # Messages name a path as it is, and a URL's query may hold a secret.
+    known = parts.scheme in ("http", "https") and parts.hostname and not re.search(r"\s", value)
+    if "://" in value and not known:
+        raise ValueError("a path, or a URL such as https://HOST/PATH, without blanks")
     return value
 
 
-def listeners(value: str) -> tuple[Listener, ...]:
-    """A comma-separated list of `http://host:port` and `https://host:port`."""
-    found: list[Listener] = []
-    for url in words(value):
-        parts = urlsplit(url)
-        port = _port(url)
-        if parts.scheme not in ("http", "https") or not port or parts.path.strip("/"):
-            raise ValueError("a comma-separated list of http://HOST:PORT or https://HOST:PORT")
-        found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
-    return tuple(found)
+def listeners(*schemes: str) -> Parser[tuple[Listener, ...]]:
+    """A comma-separated list of `SCHEME://host:port`."""
+
+    def parse(value: str) -> tuple[Listener, ...]:
+        found: list[Listener] = []
+        for url in words(value):
+            parts = urlsplit(url)
+            port = _port(url)
+            if parts.scheme not in schemes or not port or parts.path.strip("/"):
+                valid = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
+                raise ValueError(f"a comma-separated list of {valid}")
+            found.append(Listener(parts.scheme, parts.hostname or "0.0.0.0", port))
+        return tuple(found)
+
+    return parse
 
 
 def bootstrap(value: str) -> tuple[str, ...]:

@@ -36,11 +36,11 @@ def test_bad_settings_stop_the_start_with_all_mistakes(tmp_path: Path) -> None:
     path.write_text("port=x\ndebug=maybe\n")
     done = run("start", str(path), KAFKA_REST_SERVER_WORKERS="0")
     assert done.returncode == 1
-    assert [line.partition("=")[0] for line in done.stderr.splitlines()] == [
-        "port",
-        "debug",
-        "server.workers",
-    ] or len(done.stderr.splitlines()) == 3
+    assert {line.partition("=")[0] for line in done.stderr.splitlines()} == {
+        f"{path} line 1: port",
+        f"{path} line 2: debug",
+        "environment KAFKA_REST_SERVER_WORKERS: server.workers",
+    }
     assert "Traceback" not in done.stderr
 
 

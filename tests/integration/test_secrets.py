@@ -25,6 +25,7 @@ USED = {
     "client.ssl.keystore.password": SECRET,
     "client.ssl.truststore.password": SECRET,
     "schema.registry.url": IN_URL,
+    "authentication.jwks": f"http://127.0.0.1:1/keys?key={SECRET}",
     "schema.registry.basic.auth.user.info": f"me:{SECRET}",
     "schema.registry.ssl.key.password": SECRET,
     "schema.registry.ssl.keystore.password": SECRET,
@@ -47,6 +48,7 @@ WRONG = {
     "client.sasl.oauthbearer.token.endpoint.url": f"file://me:{SECRET}@host/token",
     "schema.registry.url": f"ftp://me:{SECRET}@127.0.0.1:1",
     "schema.registry.basic.auth.user.info": SECRET,
+    "authentication.jwks": f"ftp://127.0.0.1/keys?key={SECRET}",
     "port": "no",
 }
 

@@ -13,7 +13,7 @@ from kafka_rest.security.files import BadFile
 from kafka_rest.server.gate import Gate
 from kafka_rest.server.peers import Peers
 from kafka_rest.settings import Cluster, documents
-from tests.certificates import Authority
+from tests.certificates import Authority, shake_hands
 
 OURS = Authority()
 CERTIFICATE, KEY = OURS.issue(CN="localhost")
@@ -53,6 +53,10 @@ def test_clients_are_asked_as_the_setting_says(tmp_path: Path) -> None:
         assert context is not None
         assert context.verify_mode == mode
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_mark_of_an_editor_before_the_first_line_is_no_mistake(tmp_path: Path) -> None:
+    assert server_context(https(tmp_path, f"\ufeff{CERTIFICATE}{OURS.pem}{KEY}"))
 
 
 def test_encrypted_key_is_read_with_its_password(tmp_path: Path) -> None:
@@ -99,10 +103,46 @@ def test_bad_keystore_is_named_with_line_and_cure(tmp_path: Path, text: str, sai
     assert said in found
 
 
+@pytest.mark.parametrize("begin", ["feedfeed00000002", "3082098f020103308209"])
+def test_store_of_java_is_named_with_how_to_convert_it(tmp_path: Path, begin: str) -> None:
+    (tmp_path / "store").write_bytes(bytes.fromhex(begin))
+    trust = (f"ssl.truststore.location={tmp_path}/store", "ssl.client.authentication=REQUIRED")
+    for more in ((f"ssl.keystore.location={tmp_path}/store",), trust):
+        said = mistake(https(tmp_path, "", *more))
+        assert said.startswith(f"{tmp_path}/store: is no PEM but a binary file; make one of PKCS12")
+        assert "openssl pkcs12 -in FILE -out FILE.pem" in said
+        assert "keytool -importkeystore" in said
+        assert "UTF-8" not in said
+
+
 def test_bad_truststore_is_named(tmp_path: Path) -> None:
     trust = f"ssl.truststore.location={tmp_path}/none.pem"
     said = mistake(https(tmp_path, "", trust, "ssl.client.authentication=REQUIRED"))
     assert said.startswith(f"{tmp_path}/none.pem: cannot be read (No such file")
+
+
+def test_authority_in_the_truststore_suffices_without_its_own_issuer(tmp_path: Path) -> None:
+    root = Authority("root")
+    middle = Authority("middle", root)
+    trust = f"ssl.truststore.location={tmp_path}/middle.pem"
+    (tmp_path / "middle.pem").write_text(middle.pem)
+    server = server_context(https(tmp_path, "", trust, "ssl.client.authentication=REQUIRED"))
+    assert server is not None
+
+    def client(*parts: str) -> ssl.SSLContext:
+        (tmp_path / "client.pem").write_text("".join(parts))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=OURS.pem)
+        context.load_cert_chain(tmp_path / "client.pem")
+        return context
+
+    certificate, key = middle.issue(CN="ann")
+    for chain in ("", middle.pem, middle.pem + root.pem):
+        found = shake_hands(server, client(certificate, chain, key)).getpeercert()
+        assert subject_of(found) == "CN=ann"
+    for other in (root, OURS):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(server, client(*other.issue(CN="ann")))
 
 
 @pytest.mark.parametrize(

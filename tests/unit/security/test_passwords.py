@@ -45,7 +45,8 @@ def users_of(folder: Path, text: str) -> dict[str, bytes]:
 
 
 def test_users_are_read(tmp_path: Path) -> None:
-    text = f"# ours\nalice:{HASH}\n\nbob:{HASH.replace('$2b$', '$2y$')}\n"
+    # With the mark that some editors put before the first line.
+    text = f"\ufeff# ours\nalice:{HASH}\n\nbob:{HASH.replace('$2b$', '$2y$')}\n"
     assert list(users_of(tmp_path, text)) == ["alice", "bob"]
 
 
@@ -58,6 +59,7 @@ def test_users_are_read(tmp_path: Path) -> None:
         ("bob:$apr1$planted-hash", "set it anew with: htpasswd -B FILE bob"),
         (f"bob:{HASH}planted-hash", "not hashed with bcrypt"),
         (f"bob:{HASH.replace('$04$', '$31$')}", "not hashed with bcrypt (cost 4 to 17)"),
+        (f"bob:{HASH[:28]}a{HASH[29:]}", "not hashed with bcrypt"),
         (f"alice:{HASH}", "alice is there for the second time"),
     ],
 )
@@ -68,6 +70,13 @@ def test_bad_line_is_named_without_its_hash(tmp_path: Path, line: str, said: str
     assert said in str(failed.value)
     assert "planted-hash" not in str(failed.value)
     assert HASH[10:] not in str(failed.value)
+
+
+def test_every_hash_that_is_read_can_be_checked(tmp_path: Path) -> None:
+    for version in ("2a", "2b", "2y"):
+        for last in ".Oeu":
+            users = users_of(tmp_path, f"a:${version}{HASH[3:28]}{last}{HASH[29:]}")
+            assert not bcrypt.checkpw(b"wrong", users["a"])
 
 
 def test_file_without_users_is_refused(tmp_path: Path) -> None:

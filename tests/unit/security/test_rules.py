@@ -118,3 +118,7 @@ def test_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(BadFile, match="is not UTF-8"):
         Rules(str(path))
+
+
+def test_mark_of_an_editor_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    assert rules(tmp_path, "\ufeffalice read topic a").allow("alice", "read", "topic", "a")

@@ -140,7 +140,13 @@ def test_memory_of_tokens_is_bounded() -> None:
         ("[]", "keys.json: has no member keys"),
         ('{"keys": []}', "keys.json: has no public key for signatures"),
         ('{"keys": [{"kty": "oct", "k": "planted"}]}', "has no public key for signatures"),
-        ('{"keys": [1, {"kty": "EC", "crv": "P-256", "x": "planted"}]}', "keys[1] cannot be read"),
+        (
+            '{"keys": [1, {"kty": "EC", "crv": "P-256", "x": "planted"}]}',
+            "keys.json: has no public key for signatures but keys[1], of which the members make no "
+            "key that is known here; set authentication.jwks to a JWKS file or its URL",
+        ),
+        ('{"keys": [{"kty": "RSA", "alg": "planted"}]}', "keys[0], of which alg is none for"),
+        ('{"keys": [{"kty": ["planted"]}]}', "has no public key for signatures; set"),
         (json.dumps({"keys": [OURS.jwk(use="enc")]}), "has no public key for signatures"),
     ],
 )
@@ -149,6 +155,30 @@ def test_bad_keys_are_named_and_not_shown(text: str, said: str) -> None:
         tokens(text=text)
     assert said in str(failed.value)
     assert "planted" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kty": "RSA", "alg": "RSA-OAEP", "n": "planted"},
+        RSA.jwk(alg="RSA-OAEP"),
+        RSA.jwk(alg="none"),
+        RSA.jwk(n=1),
+        RSA.jwk(alg=["planted"]),
+        OURS.jwk(crv="planted"),
+        OURS.jwk(x="planted"),
+        {"kty": "OKP", "crv": "X25519", "x": "planted"},
+        {"kty": "EC"},
+    ],
+)
+def test_key_that_cannot_be_used_is_passed_over(
+    other: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    text = json.dumps({"keys": [OURS.jwk(), {"kid": "planted", **other}]})
+    assert tokens(text=text).client(OURS.token(**GOOD)).principal == "ann"
+    (record,) = caplog.records
+    assert "where=keys.json count=1: keys[1], of which " in record.getMessage()
+    assert "planted" not in caplog.text
 
 
 class Web:
@@ -184,9 +214,10 @@ def test_keys_behind_a_url_are_fetched_aside_and_kept_while_it_is_away() -> None
         assert not remote.look()
     assert web.asked == 5
     assert remote.client(OURS.token(**GOOD)).principal == "ann"
-    web.text = "{}"
-    clock.now += AGAIN_SECONDS
-    assert not remote.look()
+    for bad in ("{}", json.dumps({"keys": [{"kty": "RSA", "alg": "RSA-OAEP"}]})):
+        web.text = bad
+        clock.now += AGAIN_SECONDS
+        assert not remote.look()
     assert remote.client(OURS.token(**GOOD)).principal == "ann"
 
 
@@ -199,6 +230,20 @@ def test_log_does_not_show_what_a_url_of_keys_asks_with(
     assert not RemoteKeys("https://id/keys?key=planted", CLAIMS, 300.0, web, FakeClock()).look()
     assert "host=id" in caplog.text
     assert "planted" not in caplog.text
+
+
+def test_log_does_not_show_what_an_issuer_sends_on_to(caplog: pytest.LogCaptureFixture) -> None:
+    def web(_url: str) -> str:
+        raise OSError("Redirection to url 'file://id/keys?key=planted' is not allowed")
+
+    assert not RemoteKeys("https://id/keys", CLAIMS, 300.0, web, FakeClock()).look()
+    assert "Redirection to url" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_url_of_keys_is_known_whatever_the_case_of_its_scheme() -> None:
+    given = ["authentication.method=BEARER", "authentication.jwks=HTTPS://id/keys?key=x"]
+    assert Authority(s.load(None, {}, given)).has_remote_keys
 
 
 def test_token_with_a_new_key_has_the_keys_fetched_but_not_often() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from kafka_rest import settings as s
 from kafka_rest.settings import documents
-from kafka_rest.settings.secrets import HIDDEN, is_secret
+from kafka_rest.settings.secrets import HIDDEN, is_secret, without_credentials
 from kafka_rest.settings.table import TABLE
 
 
@@ -33,7 +33,7 @@ def test_command_line_wins_over_environment_wins_over_file(tmp_path: Path) -> No
         "environment",
         "override",
     )
-    assert settings.origin("port") == f"file {path}"
+    assert settings.origin("port") == f"{path} line 1"
     assert settings.origin("id") == "environment KAFKA_REST_ID"
     assert settings.origin("host.name") == "command line"
     assert settings.origin("debug") == "default"
@@ -47,6 +47,10 @@ def test_file_has_escapes_continuations_and_comments(tmp_path: Path) -> None:
     settings = s.load(path)
     assert (settings[s.ID], settings[s.HOST_NAME], settings[s.PORT]) == ("aüb", "ab", 7)
     assert settings.passed_through["consumer.client.id"] == "x"
+
+
+def test_mark_of_an_editor_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert s.load(write(tmp_path, "\xef\xbb\xbfport=7\n"))[s.PORT] == 7
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,8 @@ MISTAKES = [
     ("debug", "maybe", "true or false"),
     ("listeners", "ftp://h:1", "http://HOST:PORT"),
     ("listeners", "http://h", "http://HOST:PORT"),
-    ("listeners", "ftp://h:1", "http://HOST:PORT"),
+    ("listeners", "ftp://h:1", "http://HOST:PORT or https://HOST:PORT"),
+    ("management.listeners", "https://h:1", "a comma-separated list of http://HOST:PORT"),
     ("bootstrap.servers", "nohost", "HOST:PORT"),
     ("bootstrap.servers", "", "HOST:PORT"),
     ("schema.registry.url", "localhost:8081", "http"),
@@ -108,7 +113,7 @@ def test_mistake_names_key_value_place_and_cure(key: str, value: str, expected: 
         s.load(overrides=[f"{key}={value}"])
     text = str(refused.value)
     shown = value.replace("u:p@", "")
-    assert text.startswith(f"{key}={shown} (command line): must be ")
+    assert text.startswith(f"command line: {key}={shown} must be ")
     assert expected in text
 
 
@@ -126,10 +131,10 @@ def test_cluster_is_in_the_order_of_its_ids() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["id=c", PEERS, SECRET], "id=c (command line): must be one of the ids in cluster.peers"),
-        ([PEERS, SECRET], "id= (default): must be one of the ids in cluster.peers, which are a, b"),
-        (["id=a", PEERS], "cluster.secret= (default): must be at least 16 characters"),
-        (["id=a", PEERS, "cluster.secret=hunter2"], "cluster.secret=[hidden] (command line): must"),
+        (["id=c", PEERS, SECRET], "command line: id=c must be one of the ids in cluster.peers"),
+        ([PEERS, SECRET], "default: id= must be one of the ids in cluster.peers, which are a, b"),
+        (["id=a", PEERS], "default: cluster.secret= must be at least 16 characters"),
+        (["id=a", PEERS, "cluster.secret=hunter2"], "command line: cluster.secret=[hidden] must"),
         (["id=a", PEERS, SECRET, "consumer.pinning.listeners=true"], "unless host.name names"),
     ],
 )
@@ -145,6 +150,23 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "port=x\ndebug=maybe\n")
     mistakes, _ = documents.problems(path, {"KAFKA_REST_SERVER_WORKERS": "0"}, ["nonsense"])
     assert len(mistakes) == 4
+
+
+def test_mistake_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "# \x85 ends no line\r\n\nhost.name=a\\\n  b\n\nport=9\ncluster.peers=\\\n  a\nport=x"
+    path = write(tmp_path, text)
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(path)
+    said = [mistake.partition(" must be ")[0] for mistake in str(refused.value).splitlines()]
+    assert said == [f"{path} line 7: cluster.peers=a", f"{path} line 9: port=x"]
+
+
+def test_bad_escape_is_named_with_its_line_and_not_shown(tmp_path: Path) -> None:
+    path = write(tmp_path, "port=1\nclient.sasl.password=a\\uhunter2\n")
+    with pytest.raises(s.SettingsError) as refused:
+        s.load(path)
+    assert str(refused.value).startswith(f"{path} line 2: file={path} must be a readable")
+    assert "hunt" not in str(refused.value)
 
 
 def test_missing_file_is_a_mistake() -> None:
@@ -187,12 +209,17 @@ IN_URLS = [
     "schema.registry.url=http://me:hunter2@127.0.0.1:1",
     "schema.registry.url=http://me:h@unter2@127.0.0.1:1,https://you:hunter2@127.0.0.1",
     "client.sasl.oauthbearer.token.endpoint.url=https://me:hunter2@127.0.0.1/token",
+    "authentication.jwks=https://127.0.0.1/keys?api_key=hunter2",
+    "authentication.jwks=https://127.0.0.1/keys?a=',b\"&key=hunter2",
 ]
 BAD = [
     "schema.registry.url=http://me:hunter2@127.0.0.1:99999",
     "schema.registry.url=http://me:hun/hunter2@127.0.0.1:1",
     "schema.registry.url=ftp://me:hunter2@127.0.0.1:1",
     "cluster.peers=a=http://me:hunter2@127.0.0.1:1,a=http://me:hunter2@127.0.0.1:1",
+    "cluster.peers=a=http://127.0.0.1:1?key=hunter2",
+    "authentication.jwks=ftp://127.0.0.1/keys?key=hunter2",
+    "authentication.jwks=https:///keys?key=hunter2",
     "client.sasl.password hunter2",
     "client.sasl.password:hunter2",
 ]
@@ -214,6 +241,21 @@ def test_url_is_shown_without_its_credentials(override: str) -> None:
     assert "//127.0.0.1" in listing
     for text in (listing, repr(settings), str(s.warnings(settings))):
         assert "unter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("from http://me:p@h/a to https://h/b?c=d, e", "from http://h/a to https://h/b?[hidden] e"),
+        ("https://h/a?b=c@d&e=f", "https://[hidden]"),
+        ("https://me:p@h/a?b=c@d&e=f", "https://[hidden]"),
+        ("https://me:p?q@h/a b", "https://[hidden] b"),
+        ("http://h/a?", "http://h/a?"),
+        ("what? //", "what? //"),
+    ],
+)
+def test_text_is_shown_without_credentials_of_its_urls(text: str, left: str) -> None:
+    assert without_credentials(text) == left
 
 
 @pytest.mark.parametrize("override", BAD)
@@ -270,3 +312,5 @@ def test_url_of_keys_has_no_password() -> None:
     with pytest.raises(s.SettingsError, match=r"authentication\.jwks") as failed:
         s.load(overrides=["authentication.jwks=https://svc:planted@id.example/keys"])
     assert "planted" not in str(failed.value)
+    with pytest.raises(s.SettingsError, match="without blanks"):
+        s.load(overrides=["authentication.jwks=https://id.example/ke ys"])
