@@ -279,10 +279,10 @@ class ConsumerInstance:
         # It holds this as well, and what ends the wake-ups holds it too: nothing for the collector.
         del self._reader, self._detach
         self._only_joined = self._member.grouped and not self._member.owned
-        self._closer = threading.Thread(
-            target=self._member.close, name="consumer-close", daemon=True
-        )
-        self._closer.start()
+        closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
+        closer.start()
+        # Others join it without the mutex, and one that has not been started cannot be.
+        self._closer = closer
 
     def _be_no_member(self) -> None:
         """Let a group that has been left be one that this instance was never in."""
