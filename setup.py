@@ -20,6 +20,7 @@ REQUIRES = [
     "bcrypt>=5,<6",  # checks the passwords of HTTP Basic
     "pyjwt[crypto]>=2.10,<3",  # checks bearer tokens
     "requests>=2.34,<3",  # talks to the schema registry
+    "urllib3>=2.6,<3",  # reads its answers (comes with requests); older ones unpack without a bound
     "prometheus-client>=0.26,<0.27",  # writes the text of /metrics; what is counted is ours
     "javaproperties>=0.8.2,<1",  # the settings file has escapes and continuations that people use
     "click>=8.5,<9",  # the command line (comes with flask)

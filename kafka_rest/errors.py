@@ -272,3 +272,7 @@ class GatewayTimeout(RestError):
 
 
 ERRORS: dict[int, type[RestError]] = {kind.error_code: kind for kind in RestError.__subclasses__()}
+CODES = sorted(
+    {*ERRORS, *(kind.error_code for above in ERRORS.values() for kind in above.__subclasses__())}
+)
+"""Every code, of v2 too."""

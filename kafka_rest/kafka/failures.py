@@ -92,6 +92,15 @@ _FATE_OPEN = frozenset(
 )
 FATE_OPEN = "The record may or may not be stored."
 
+REPORTED = (
+    errors.AuthenticationFailed,
+    errors.KafkaFailure,
+    errors.KafkaRetriable,
+    errors.PartitionNotFound,
+    errors.TopicForbidden,
+)
+"""What the reports of a producer's records may say."""
+
 _VAGUE = frozenset(
     {
         KafkaError._MSG_TIMED_OUT,

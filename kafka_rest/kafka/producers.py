@@ -20,6 +20,7 @@ from kafka_rest import errors
 from kafka_rest.kafka.affinity import free_threads
 from kafka_rest.kafka.failures import (
     FATE_OPEN,
+    REPORTED,
     error_of,
     failed_report,
     partition_count,
@@ -153,6 +154,9 @@ class SharedProducer:
     ) -> None:
         self._troubles = trouble or BrokerTrouble("producer")
         self._cells = cells or Cells()
+        for kind in REPORTED:
+            # There from the start, so that the first failures are an increase.
+            self._cells.row(RECORD_ERRORS, str(kind.error_code))
         self.statistics: deque[str] = deque(maxlen=STATISTICS_KEPT)
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.

@@ -35,6 +35,7 @@ from kafka_rest.metrics.table import (
     CONSUMED_RECORDS,
     PRODUCED_BYTES,
     PRODUCED_RECORDS,
+    SCHEMA_CALL_SECONDS,
 )
 from kafka_rest.pinning import mint_instance
 from kafka_rest.pulse import Pulse
@@ -113,6 +114,10 @@ class ClientRegistry:
             "value": STRATEGIES[settings[s.SCHEMA_REGISTRY_VALUE_SUBJECT_NAME_STRATEGY]],
         }
         self.has_registry = bool(settings[s.SCHEMA_REGISTRY_URL])
+        if self.has_registry:
+            for outcome in ("answered", "refused", "unreachable"):
+                # There from the start, so that the first call that fails is an increase.
+                self.cells.row(SCHEMA_CALL_SECONDS, outcome)
         self._trouble = BrokerTrouble("producer and look-ups", lasting=True)
         if config.wants_debug(settings):
             LIBRDKAFKA_LOG.setLevel(logging.DEBUG)

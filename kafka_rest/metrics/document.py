@@ -24,6 +24,8 @@ holds alerts to start from.
 - What is counted is there at once. Gauges, what is said of the schema cache, and librdkafka's
   figures (every `metrics.statistics.interval.ms`) are those of the last second or
   interval; what a killed worker has not told of these is lost.
+- Counters by `error_code` are there from the start, with 0 for each code, so that `rate()` sees the
+  first error too. A duration's row, of an endpoint with a status, comes with the first such answer.
 - Labels are bounded: endpoints, statuses, formats, codes and outcomes. No topic, group, instance or
   address is among them.
 - Endpoints have the reference's names with the API version before and the format in them, as in

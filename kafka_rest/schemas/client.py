@@ -5,6 +5,7 @@ No cache and no retries of the same URL: `schemas.resolve` caches, and a client 
 request.
 """
 
+import json
 import ssl
 import threading
 import time
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
+import urllib3.exceptions
 
+from kafka_rest.answers import TooLong, content_of
 from kafka_rest.errors import (
     RegistryForbidden,
     RegistryUnauthenticated,
@@ -28,6 +31,8 @@ from kafka_rest.settings.secrets import without_user_info
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 LEAST_TIMEOUT_SECONDS = 0.01
+MOST_BYTES = 1 << 24
+"""Of an answer; schemas have some thousands."""
 TEXT_LIMIT = 300
 _REFUSALS = {401: RegistryUnauthenticated, 403: RegistryForbidden}
 
@@ -132,9 +137,10 @@ class SchemaRegistryClient:
         for number in range(count):
             place = (self._best + number) % count
             timeout = max(LEAST_TIMEOUT_SECONDS, min(self._timeout, deadline.left()))
-            started = time.monotonic()
+            started, in_time = time.monotonic(), Deadline(timeout)
             try:
-                answer = self._session().request(
+                # Leaving the block closes the connection, unless all of the answer was read.
+                with self._session().request(
                     method,
                     self.places[place].url + path,
                     json=body,
@@ -144,16 +150,22 @@ class SchemaRegistryClient:
                         "Content-Type": MEDIA_TYPE,
                         "Accept": f"{MEDIA_TYPE}, application/json",
                     },
-                )
+                    stream=True,
+                ) as answer:
+                    raw = _body(answer, in_time)
             except requests.RequestException as error:
                 self._observe(started, "unreachable")
                 failures.append(f"{self.places[place].host}: {_reason(error)}")
                 if deadline.expired:
                     break
                 continue
+            except TooLong as error:
+                # Another URL's would be as long.
+                self._observe(started, "answered")
+                raise because(SchemaRegistryFailure, f"({about}): {error}.") from error
             self._observe(started, "refused" if answer.status_code >= 400 else "answered")
             self._best = place
-            return _content(answer, about)
+            return _content(answer, raw, about)
         if not failures:
             raise because(SchemaRegistryFailure, f"({about}): schema.registry.url is empty.")
         raise because(SchemaRegistryFailure, f"({about}): unreachable, {'; '.join(failures)}")
@@ -176,9 +188,26 @@ class SchemaRegistryClient:
         return session
 
 
-def _content(answer: requests.Response, about: str) -> Any:
+def _body(answer: requests.Response, deadline: Deadline) -> bytes:
+    """The body; its errors are those that the library has where it reads by itself.
+
+    Raises: requests.RequestException, TooLong.
+    """
+    # A head that trickles in is bounded by http.client's limits of its size alone.
+    answer.raw.decode_content = True
     try:
-        content = answer.json()
+        return content_of(answer.raw, deadline, MOST_BYTES)
+    except (TimeoutError, urllib3.exceptions.TimeoutError) as error:
+        raise requests.ReadTimeout from error
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError from error
+
+
+def _content(answer: requests.Response, raw: bytes, about: str) -> Any:
+    try:
+        content = json.loads(raw)
     except ValueError:
         content = None
     refusal = _REFUSALS.get(answer.status_code)

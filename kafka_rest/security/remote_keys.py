@@ -5,9 +5,9 @@ import math
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Protocol
 from urllib.parse import urlsplit
 
+from kafka_rest.answers import content_of
 from kafka_rest.errors import ServiceUnavailable
 from kafka_rest.records import Clock, Deadline
 from kafka_rest.security.tokens import Claims, Client, Tokens
@@ -21,14 +21,6 @@ AGAIN_SECONDS = 10.0
 MOST_BYTES = 1 << 20
 
 Fetch = Callable[[str], str]
-
-
-class Answer(Protocol):
-    """What is read of an answer over HTTP."""
-
-    def read1(self, n: int, /) -> bytes:
-        """What has come, once anything has; b"" at the end."""
-        ...
 
 
 class RemoteKeys:
@@ -103,19 +95,4 @@ def _fetch(url: str) -> str:
     deadline = Deadline(FETCH_SECONDS)
     # A head that trickles in is bounded by http.client's limits of its size alone.
     with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
-        return content_of(answer, deadline).decode()
-
-
-def content_of(answer: Answer, deadline: Deadline) -> bytes:
-    """All of an answer. Raises: TimeoutError at the deadline, ValueError for one that is too long.
-
-    The time-out of a socket is one for each call: an answer that trickles in would have no end.
-    """
-    content = bytearray()
-    while piece := answer.read1(MOST_BYTES):
-        content += piece
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"the answer has more than {MOST_BYTES} bytes")
-        if deadline.expired:
-            raise TimeoutError("the answer did not come in time")
-    return bytes(content)
+        return content_of(answer, deadline, MOST_BYTES).decode()

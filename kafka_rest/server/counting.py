@@ -13,6 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from kafka_rest.api.watching import ENDPOINT, RELAYED, Asked, Watcher
+from kafka_rest.errors import CODES
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.kafka.statistics import Statistics
 from kafka_rest.metrics import Cells, Metric, Row, SharedCells
@@ -65,6 +66,9 @@ class _Requests(dict[tuple[str, str], Row]):
 def watcher(cells: Cells) -> Watcher:
     """What counts answered requests."""
     rows, bounds = _Requests(cells), m.BOUNDS
+    for code in CODES:
+        # There from the start, so that the first errors are an increase.
+        cells.row(m.REQUEST_ERRORS, str(code))
 
     def told(asked: Asked, status: str, _sent: int, error_code: int) -> None:
         try:

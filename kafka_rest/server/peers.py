@@ -40,6 +40,9 @@ CONNECT_SECONDS = 2.0
 """How long a peer that does not answer at all is waited for."""
 AWAY_SECONDS = 1.0
 """How long a peer that did not answer at all is not tried again."""
+AT_ONCE_SECONDS = 0.1
+"""A refusal that takes longer costs a thread that time: the host has other addresses, which did not
+answer."""
 SIGNATURE_HEADER = "X-Kafka-Rest-Signature"
 REFUSED_HEADER = "X-Kafka-Rest-Refused"
 """In the answer to a relay whose signature is wrong."""
@@ -80,14 +83,16 @@ class Dialler:
                 # One tries; who comes meanwhile is told so.
                 self._away_until = now + CONNECT_SECONDS + AWAY_SECONDS
         connection = self._make(deadline.sooner(CONNECT_SECONDS).left())
+        started = self._clock()
         try:
             connection.connect()
         except OSError as error:
             connection.close()
-            if isinstance(error, ConnectionRefusedError):
+            now = self._clock()
+            if isinstance(error, ConnectionRefusedError) and now - started < AT_ONCE_SECONDS:
                 self._note("", 0.0)
             else:
-                self._note(str(error), self._clock() + AWAY_SECONDS)
+                self._note(str(error), now + AWAY_SECONDS)
             raise Unreachable(str(error)) from error
         self._note("", 0.0)
         return connection

@@ -13,6 +13,7 @@ LAYERS: dict[str, float] = {
     # Still the ground floor, but it raises errors.
     "media": 0.5,
     "pulse": 0.5,
+    "answers": 0.5,
     **dict.fromkeys(("formats", "schemas", "security"), 1),
     "kafka": 2,
     "core": 3,
@@ -26,6 +27,7 @@ LAYERS: dict[str, float] = {
 OWNERS: dict[str, set[str]] = {
     "confluent_kafka": {"kafka", "devstack"},
     "requests": {"schemas"},
+    "urllib3": {"schemas"},
     "re2": {"kafka", "formats"},
     "avro": {"formats", "devstack"},
     "google": {"formats"},

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_rest.core.pending import Pending
+from kafka_rest.kafka.failures import failed_report
 from kafka_rest.kafka.producers import STATISTICS_KEPT, DeliveryBatch, SharedProducer, Target
 from kafka_rest.metrics import Cells
 from kafka_rest.metrics.table import RECORD_ERRORS
@@ -234,8 +235,19 @@ def failures(bench: Bench) -> dict[str, float]:
     return {
         found.labels[0]: found.numbers[0]
         for found in bench.cells.series()
-        if found.metric is RECORD_ERRORS
+        if found.metric is RECORD_ERRORS and found.numbers[0]
     }
+
+
+def test_every_failure_of_a_record_has_its_row_before_it_happens(bench: Bench) -> None:
+    codes = [code for name, code in vars(KafkaError).items() if name.isupper()]
+    refused = KafkaError(KafkaError._AUTHENTICATION)
+    reports = [
+        failed_report(KafkaError(code), cause) for code in codes for cause in (None, refused)
+    ]
+    assert len(codes) > 100
+    rows = {found.labels for found in bench.cells.series() if found.metric is RECORD_ERRORS}
+    assert rows == {(str(report.error_code),) for report in reports}
 
 
 def test_failed_records_are_counted_by_code(bench: Bench) -> None:

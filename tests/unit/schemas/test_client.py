@@ -1,23 +1,30 @@
 """The schema registry client: what it sends, its failover, what its errors say and hide."""
 
+import gzip
+import io
+import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 import requests
+from urllib3 import HTTPResponse
 
 from kafka_rest import errors
 from kafka_rest.errors import SchemaRegistryFailure
 from kafka_rest.metrics import Cells
 from kafka_rest.records import Deadline, SchemaReference
-from kafka_rest.schemas.client import SchemaRegistryClient
+from kafka_rest.schemas.client import MOST_BYTES, SchemaRegistryClient
 from kafka_rest.schemas.subjects import STRATEGIES
 
 
 def answer(status: int, body: bytes) -> requests.Response:
     made = requests.Response()
-    made.status_code, made._content, made.reason = status, body, "Reason"
+    made.status_code, made.reason = status, "Reason"
+    made.raw = HTTPResponse(io.BytesIO(body), preload_content=False)
     return made
 
 
@@ -175,3 +182,110 @@ def test_calls_are_counted_by_what_came_of_them() -> None:
     made.close()
     counted = {found.labels[0]: sum(found.numbers[:-1]) for found in cells.series()}
     assert counted == {"unreachable": 1, "answered": 1, "refused": 1}
+
+
+@contextmanager
+def registry(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[int]]]:
+    """A registry that says what `talk` does on every connection: its URL, and a list that has one
+    more for each of them.
+    """
+    connections: list[int] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection = listener.accept()[0]
+            except OSError:
+                return
+            connections.append(1)
+            connection.settimeout(5)
+            with connection:
+                try:
+                    talk(connection)
+                except OSError:
+                    # The client has gone.
+                    continue
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", connections
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def each_request(*parts: bytes, pause: float = 0) -> Callable[[socket.socket], None]:
+    """What answers each request of a connection with these parts, with a pause behind each."""
+
+    def talk(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            for part in parts:
+                connection.sendall(part)
+                threading.Event().wait(pause)
+
+    return talk
+
+
+PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"schema":"x"}'
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b'5\r\n{"sch\r\n9\r\nema":"x"}\r\n0\r\n\r\n'
+)
+
+
+@pytest.mark.parametrize("text", [PLAIN, CHUNKED])
+def test_connection_serves_the_next_call(text: bytes) -> None:
+    with (
+        registry(each_request(text)) as (url, connections),
+        closing(SchemaRegistryClient((url,), 5.0)) as made,
+    ):
+        for _ in range(3):
+            assert made.schema_by_id(1, Deadline(5)) == {"schema": "x"}
+    assert len(connections) == 1
+
+
+def test_answer_that_trickles_in_is_late_and_the_next_url_is_tried() -> None:
+    endless = each_request(PLAIN[:-14].replace(b"14", b"60"), *[b" "] * 60, pause=0.05)
+    with registry(endless) as (slow, _), registry(each_request(PLAIN)) as (good, _):
+        with closing(SchemaRegistryClient((slow, good), 0.2)) as made:
+            assert made.schema_by_id(1, Deadline(5)) == {"schema": "x"}
+        with (
+            closing(SchemaRegistryClient((slow,), 0.2)) as made,
+            pytest.raises(SchemaRegistryFailure, match=r"unreachable, .*no answer in time"),
+        ):
+            made.schema_by_id(1, Deadline(5))
+
+
+def test_answer_that_breaks_off_is_no_answer() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(PLAIN[:-1])
+
+    with (
+        registry(talk) as (url, _),
+        closing(SchemaRegistryClient((url,), 5.0)) as made,
+        pytest.raises(SchemaRegistryFailure, match=r"unreachable, .*no connection"),
+    ):
+        made.schema_by_id(1, Deadline(5))
+
+
+def test_answer_without_an_end_is_refused() -> None:
+    cells = Cells()
+    made, _ = client(lambda _: answer(200, b" " * (MOST_BYTES + 1)), cells=cells)
+    with pytest.raises(SchemaRegistryFailure, match=r"lookup of id 3.*more than 16777216 bytes"):
+        made.schema_by_id(3, Deadline(1))
+    assert [found.labels for found in cells.series()] == [("answered",)]
+
+
+def test_packed_answer_is_unpacked() -> None:
+    packed = gzip.compress(b'{"schema":"x"}')
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+    with (
+        registry(each_request(head.encode() + packed)) as (url, connections),
+        closing(SchemaRegistryClient((url,), 5.0)) as made,
+    ):
+        for _ in range(2):
+            assert made.schema_by_id(1, Deadline(5)) == {"schema": "x"}
+    assert len(connections) == 1

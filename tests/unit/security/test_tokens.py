@@ -11,11 +11,10 @@ import pytest
 
 from kafka_rest import settings as s
 from kafka_rest.errors import NotAuthenticated, ServiceUnavailable
-from kafka_rest.records import Deadline
 from kafka_rest.security import tokens as module
 from kafka_rest.security.authority import Authority
 from kafka_rest.security.files import BadFile
-from kafka_rest.security.remote_keys import AGAIN_SECONDS, MOST_BYTES, RemoteKeys, content_of
+from kafka_rest.security.remote_keys import AGAIN_SECONDS, RemoteKeys
 from kafka_rest.security.tokens import Claims, Client, Tokens
 from tests.tokens import Issuer, jwks
 from tests.unit.fakes import FakeClock
@@ -281,31 +280,6 @@ def test_keys_that_are_wanted_during_a_fetch_are_fetched_after_it() -> None:
     remote = RemoteKeys("https://id/keys", CLAIMS, 300.0, web, clock)
     assert [remote.look() for _ in range(3)] == [True, False, False]
     assert len(asked) == 2
-
-
-class Trickle:
-    """An answer that brings its pieces a second apart."""
-
-    def __init__(self, clock: FakeClock, *pieces: bytes) -> None:
-        self._clock, self._pieces = clock, iter(pieces)
-
-    def read1(self, _n: int, /) -> bytes:
-        self._clock.now += 1
-        return next(self._pieces, b"")
-
-
-def test_answer_with_keys_has_an_end_in_time_and_size() -> None:
-    clock = FakeClock()
-
-    def content(*pieces: bytes) -> bytes:
-        return content_of(Trickle(clock, *pieces), Deadline(5.0, clock))
-
-    assert content(b"{", b"}") == b"{}"
-    with pytest.raises(TimeoutError):
-        content(*[b" "] * 6)
-    assert len(content(b"x" * MOST_BYTES)) == MOST_BYTES
-    with pytest.raises(ValueError, match="more than 1048576 bytes"):
-        content(b"x" * MOST_BYTES, b"x")
 
 
 def test_bearer_needs_its_keys_and_says_so_to_clients(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a server counts by itself: answered requests, and the gauges of its workers."""
 
 from collections import deque
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import pytest
 
 from kafka_rest import settings as s
 from kafka_rest.api.watching import ENDPOINT, RELAYED
+from kafka_rest.errors import RestError
 from kafka_rest.kafka.registry import ClientRegistry
 from kafka_rest.metrics import Cells
 from kafka_rest.metrics import table as m
@@ -41,6 +43,30 @@ def test_request_counts_by_endpoint_and_status_with_its_error() -> None:
     assert cells.row(m.REQUEST_ERRORS, "40401")[0] == 1
     assert cells.row(m.REQUEST_ERRORS, "404")[0] == 1
     assert cells.row(m.REQUEST_SECONDS, PRODUCE, "200")[-1] > 0
+
+
+def test_every_error_has_its_row_before_it_happens() -> None:
+    cells = Cells()
+    watcher(cells)
+    found = {series.labels[0]: series.numbers for series in cells.series()}
+    assert set(found) == {str(kind.error_code) for kind in kinds()}
+    assert all(numbers == [0] for numbers in found.values())
+
+
+def kinds(above: type[RestError] = RestError) -> Iterator[type[RestError]]:
+    for kind in above.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_calls_to_a_schema_registry_have_their_rows_before_the_first() -> None:
+    for given, outcomes in (
+        (["schema.registry.url="], set()),
+        (["schema.registry.url=http://r:1"], {"answered", "refused", "unreachable"}),
+    ):
+        cells = Cells()
+        ClientRegistry(s.load(None, {}, given), cells=cells)
+        assert {series.labels[0] for series in cells.series()} == outcomes
 
 
 def test_request_that_was_never_begun_took_no_time() -> None:

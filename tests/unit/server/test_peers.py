@@ -13,7 +13,14 @@ import pytest
 from kafka_rest.errors import Forbidden, ServiceUnavailable, TooManyRequests
 from kafka_rest.records import Deadline
 from kafka_rest.server.link import Unreachable
-from kafka_rest.server.peers import AWAY_SECONDS, REFUSED_HEADER, Claims, Dialler, Peers
+from kafka_rest.server.peers import (
+    AT_ONCE_SECONDS,
+    AWAY_SECONDS,
+    REFUSED_HEADER,
+    Claims,
+    Dialler,
+    Peers,
+)
 from kafka_rest.settings import Cluster, Peer
 from tests.unit.fakes import FakeClock
 
@@ -292,4 +299,26 @@ def test_peer_that_refuses_is_found_as_soon_as_it_listens() -> None:
         with pytest.raises(Unreachable, match="refused"):
             dial(Deadline(SECONDS))
     with socket.create_server(address):
+        dial(Deadline(SECONDS)).close()
+
+
+class SlowClock(FakeClock):
+    """Whatever is done between two looks at it takes longer than at once."""
+
+    def __call__(self) -> float:
+        self.advance(AT_ONCE_SECONDS * 2)
+        return super().__call__()
+
+
+def test_peer_that_takes_its_time_to_refuse_is_not_tried_by_everybody() -> None:
+    clock = SlowClock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    dial = Dialler(f"http://127.0.0.1:{address[1]}", clock)
+    with pytest.raises(Unreachable, match="refused"):
+        dial(Deadline(SECONDS))
+    with socket.create_server(address):
+        with pytest.raises(Unreachable, match="refused"):
+            dial(Deadline(SECONDS))
+        clock.advance(AWAY_SECONDS)
         dial(Deadline(SECONDS)).close()
