@@ -202,10 +202,13 @@ def _finish(response: Response) -> Response:
 
 
 def _compress(response: Response) -> None:
-    if request.method not in ("GET", "POST") or not request.accept_encodings["gzip"]:
+    if request.method not in ("GET", "POST"):
+        return
+    # Beside what may be there already: a cache must know all that the answer depends on.
+    response.vary.add("Accept-Encoding")
+    if not request.accept_encodings["gzip"]:
         return
     body = response.get_data()
-    response.headers["Vary"] = "Accept-Encoding"
     if len(body) >= COMPRESS_FROM_BYTES:
         response.headers["Content-Encoding"] = "gzip"
         response.set_data(gzip.compress(body, 6))

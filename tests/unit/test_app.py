@@ -61,3 +61,11 @@ def test_refused_request_holds_nothing_once_it_is_answered(why: str, origin: str
     del body, environ, answer
     assert len(statuses) == 1
     assert held() is None
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+def test_caches_are_told_all_that_an_answer_depends_on(accepted: str) -> None:
+    overrides = ["access.control.allow.origin=http://a,http://b", "compression.enable=true"]
+    client = create_app(s.load(overrides=overrides)).test_client()
+    headers = {"Origin": "http://a", "Accept-Encoding": accepted}
+    assert client.get("/no/such/path", headers=headers).headers["Vary"] == "Origin, Accept-Encoding"
