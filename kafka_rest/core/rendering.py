@@ -10,7 +10,7 @@ from itertools import chain
 
 from kafka_rest.errors import SchemaRegistryFailure, Undecodable, because
 from kafka_rest.formats.embedded import DecodeError, EmbeddedFormat, FindSchema
-from kafka_rest.kafka.messages import ConsumedRecords
+from kafka_rest.kafka.messages import ConsumedRecords, UnreadableHeaders
 from kafka_rest.metrics import Row
 
 NULL = b"null"
@@ -54,7 +54,14 @@ class Rendering:
             keys, values = self._texts_one_by_one(records)
             if len(values) < len(records):
                 records = records.first(len(values))
-        self._out.write(self._render(records, keys, values))
+        try:
+            rendered = self._render(records, keys, values)
+        except UnreadableHeaders as error:
+            if not error.index:
+                raise because(Undecodable, f"{error} ({records.about(0)})") from error
+            records = records.first(error.index)
+            rendered = self._render(records, keys[: len(records)], values[: len(records)])
+        self._out.write(rendered)
         self._record_count += len(records)
         self._byte_count += sum(map(len, filter(None, chain(records.keys, records.values))))
         return len(records)

@@ -30,8 +30,18 @@ LIBRDKAFKA_LOG.addFilter(_hide_credentials)
 
 BATCH_COUNT = 1000
 BATCH_BYTES = 1_000_000
+# In place of headers that cannot be read; known by its identity.
+_UNREADABLE: Headers = []
 # Typed as optional, since the messages that stand for errors have none of these.
 _message = cast(Any, Message)
+
+
+class UnreadableHeaders(Exception):
+    """The headers of the record at `index` cannot be read: a name is not UTF-8."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("the name of a header is not UTF-8")
+        self.index = index
 
 
 class ConsumedRecords:
@@ -55,8 +65,12 @@ class ConsumedRecords:
 
     @property
     def headers(self) -> list[Headers | None]:
-        """The headers of each record."""
-        return list(map(_message.headers, self._messages))
+        """The headers of each record. Raises: UnreadableHeaders."""
+        found = list(map(_headers_of, self._messages))
+        for index, headers in enumerate(found):
+            if headers is _UNREADABLE:
+                raise UnreadableHeaders(index)
+        return found
 
     @property
     def timestamps(self) -> list[int | None]:
@@ -99,6 +113,18 @@ def sizes_of(messages: list[Message]) -> list[int]:
     if keys.count(None) == len(keys):
         return sizes
     return [size + len(key or b"") for size, key in zip(sizes, keys, strict=True)]
+
+
+def _headers_of(message: Message) -> Headers | None:
+    sure = cast(Any, message)
+    try:
+        headers: Headers | None = sure.headers()
+    except SystemError:
+        # The library keeps what it has made so far, half a list, and whoever looks at that next
+        # ends the process.
+        sure.set_headers(_UNREADABLE)
+        return _UNREADABLE
+    return headers
 
 
 def place_of(message: Message) -> TopicPartition:

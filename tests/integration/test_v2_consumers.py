@@ -1,5 +1,6 @@
 """v2's consumers at work together: groups, patterns, seeks, and many long polls side by side."""
 
+import ctypes
 import random
 import time
 import uuid
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from confluent_kafka import cimpl
 
 from tests.stack import Proxy, Stack, wait_for
 
@@ -52,6 +54,47 @@ def test_idle_member_does_not_hold_up_a_rebalance(wide: Proxy, stack: Stack) -> 
     assert [r["value"] for r in wide.read_all(second, 1, "json")] == ["new"]
     for consumer in (first, second):
         assert wide.v2("DELETE", consumer).status == 204
+
+
+def test_header_whose_name_is_not_text_is_named_and_ends_nothing(wide: Proxy, stack: Stack) -> None:
+    topic = stack.create_topic()
+    for name in (b"a", b"\xff", b"b"):
+        produce_with_header(stack, topic, name)
+    pids = wide.worker_pids()
+    consumer = wide.create_v2(format="binary", include="headers")
+    assert wide.v2("POST", f"{consumer}/subscription", {"topics": [topic]}).status == 204
+    (first,) = wide.read_all(consumer, 1, "binary", "?timeout=5000")
+    assert first["headers"] == [{"name": "a", "value": "eA=="}]
+    for _ in range(3):
+        reply = wide.v2("GET", f"{consumer}/records?timeout=5000", fmt="binary")
+        assert (reply.status, reply.json["error_code"]) == (408, 40801), reply
+        assert f"topic {topic}, partition 0, offset 1" in reply.json["message"]
+    behind = {"offsets": [{"topic": topic, "partition": 0, "offset": 2}]}
+    assert wide.v2("POST", f"{consumer}/positions", behind).status == 204
+    assert wide.read_all(consumer, 1, "binary", "?timeout=5000")[0]["offset"] == 2
+    assert wide.worker_pids() == pids
+
+
+def produce_with_header(stack: Stack, topic: str, name: bytes) -> None:
+    """Produce a record with a header of this name, any bytes, as other languages can."""
+    library = ctypes.CDLL(cimpl.__file__)
+    for function in ("rd_kafka_conf_new", "rd_kafka_new"):
+        getattr(library, function).restype = ctypes.c_void_p
+    config, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
+    servers = stack.bootstrap.encode()
+    assert library.rd_kafka_conf_set(config, b"bootstrap.servers", servers, said, 200) == 0
+    client = ctypes.c_void_p(library.rd_kafka_new(0, config, said, 200))
+    assert client, said.value
+    topic_tag, value_tag, header_tag, end_tag = 1, 4, 9, 0
+    word, size = ctypes.c_char_p, ctypes.c_ssize_t
+    failed = library.rd_kafka_producev(
+        client,
+        *(topic_tag, word(topic.encode()), value_tag, word(b"v"), size(1)),
+        *(header_tag, word(name), word(b"x"), size(1), end_tag),
+    )
+    assert failed == 0
+    assert library.rd_kafka_flush(client, 20_000) == 0
+    library.rd_kafka_destroy(client)
 
 
 def test_every_record_is_read_once_while_members_come_and_go(wide: Proxy, stack: Stack) -> None:

@@ -32,6 +32,37 @@ def records(*pairs: tuple[bytes | None, bytes | None]) -> ConsumedRecords:
     return ConsumedRecords([FakeMessage("t", 2, n, key, value) for n, (key, value) in found])
 
 
+class Torn(FakeMessage):
+    """One whose headers the library cannot read: what it then holds may not be looked at."""
+
+    torn = False
+
+    def headers(self) -> Any:
+        if self.torn:
+            raise AssertionError("this would end the process")
+        if super().headers() is None:
+            self.torn = True
+            raise SystemError
+        return super().headers()
+
+    def set_headers(self, headers: Any) -> None:
+        self.torn = False
+        super().set_headers(headers)
+
+
+def test_record_whose_headers_cannot_be_read_is_named_as_often_as_it_is_read() -> None:
+    headers = [("a", b"b")]
+    good = FakeMessage("t", 2, 7, None, b"1", headers=headers)
+    torn = Torn("t", 2, 8, None, b"2")
+    shape = v2.records_shape(frozenset(["headers"]))
+    answer = rendering(render=shape)
+    assert answer.take(ConsumedRecords([good, torn, torn])) == 1
+    assert json.loads(answer.text())[0]["headers"] == [{"name": "a", "value": "Yg=="}]
+    for _ in range(2):
+        with pytest.raises(errors.Undecodable, match=r"header is not UTF-8 \(topic t, .* offset 8"):
+            rendering(render=shape).take(ConsumedRecords([torn, good]))
+
+
 def test_read_of_nothing_is_an_empty_array() -> None:
     assert rendering().text() == b"[]"
 
