@@ -167,9 +167,54 @@ def test_well_known_types_refuse_what_is_not_theirs(value: Any) -> None:
 
 def test_required_field_of_proto2_is_named() -> None:
     text = 'syntax = "proto2"; message M { required int32 a = 1; optional string b = 2; }'
-    assert round_trip(text, {"a": 1}) == {"a": 1}
+    assert round_trip(text, {"a": 1}) == {"a": 1, "b": ""}
     with pytest.raises(ConversionError, match="a"):
         written(text, {"b": "x"})
+
+
+def test_fields_of_proto2_that_are_not_set_are_read_as_their_defaults() -> None:
+    text = (
+        'syntax = "proto2"; message M { required int32 a = 1; '
+        'optional string b = 2 [default = "x"]; }'
+    )
+    assert round_trip(text, {"a": 1}) == {"a": 1, "b": "x"}
+    assert round_trip(text, {"a": 1, "b": "y"}) == {"a": 1, "b": "y"}
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        ("optional int64 a = 1 [default = -5]", {"a": "-5"}),
+        ("optional float a = 1 [default = 0.1]", {"a": 0.1}),
+        ("optional double a = 1 [default = inf]", {"a": "Infinity"}),
+        ('optional bytes a = 1 [default = "A"]', {"a": "QQ=="}),
+        ("optional bool a = 1", {"a": False}),
+        ("optional E a = 1", {"a": "ONE"}),
+        ("optional E a = 1 [default = TWO]", {"a": "TWO"}),
+        ("repeated E a = 1", {"a": []}),
+        ("optional M a = 1", {}),
+        ("optional group A = 1 { }", {}),
+        ("oneof o { int32 a = 1; }", {}),
+        ("extensions 1", {}),
+    ],
+)
+def test_each_kind_of_field_of_proto2_that_is_not_set(field: str, found: Any) -> None:
+    text = f'syntax = "proto2"; enum E {{ ONE = 1; TWO = 2; }} message M {{ {field}'
+    text += " }" if field.endswith("}") else "; }"
+    assert round_trip(text, {}) == found
+
+
+def test_defaults_of_proto2_are_read_wherever_the_message_is() -> None:
+    text = (
+        'syntax = "proto2"; import "google/protobuf/descriptor.proto"; '
+        "message M { optional google.protobuf.DescriptorProto.ReservedRange r = 1; "
+        "extensions 100; } "
+        "extend M { optional P x = 100; } message P { optional int32 i = 1 [default = 5]; }"
+    )
+    assert round_trip(text, {"r": {"start": 1}, "[x]": {}}) == {
+        "r": {"start": 1, "end": 0},
+        "[x]": {"i": 5},
+    }
 
 
 def test_first_message_is_written_and_any_is_read() -> None:
