@@ -88,6 +88,12 @@ def test_default_values_are_read_and_absent_messages_are_not() -> None:
         ({"d": 0.1, "f": 1.5}, {"d": 0.1, "f": 1.5}),
         ({"d": "Infinity", "f": "NaN"}, {"d": "Infinity", "f": "NaN"}),
         ({"d": "1.5"}, {"d": 1.5}),
+        ({"d": "-1.e-2", "f": "+.5"}, {"d": -0.01, "f": 0.5}),
+        ({"d": "-Infinity", "f": 16777217}, {"d": "-Infinity", "f": 16777216.0}),
+        ({"f": 3.4028235e38}, {"f": 3.4028235e38}),
+        ({"f": "-3.4028235e38"}, {"f": -3.4028235e38}),
+        ({"sub": None, "d": None, "e": None}, {"d": 0.0, "e": "ZERO"}),
+        ({"e": "1"}, {"e": "ONE"}),
         ({"e": "ONE"}, {"e": "ONE"}),
         ({"e": 1}, {"e": "ONE"}),
         ({"e": 7}, {"e": 7}),
@@ -123,6 +129,11 @@ def test_lenience_reaches_into_messages_lists_and_maps() -> None:
         *({"r": 1}, {"r": ["x"]}, {"r": [None]}, {"m": []}, {"m": {"a": None}}, {"f": 1e300}),
         *({"os": "a", "oi": 1}, {"twoWords": "a", "two_words": "b"}, {"sub": 1}, {"d": "x"}),
         *([], "x", 1, True, None, {"sub": {"x": 1}}, {"s": {}}, {"s": []}),
+        *({"sub": ""}, {"sub": []}, {"subs": [[]]}, {"subs": [""]}, {"byName": {"k": []}}),
+        *({"d": True}, {"f": False}, {"e": True}, {"sub": {"d": True}}),
+        *({"i": "1_0"}, {"v": "1_0"}, {"d": "1_0"}, {"f": "1_0"}, {"e": "1_0"}, {"r": ["1_0"]}),
+        *({"m": {"a": "1_0"}}, {"i": "\t1"}, {"d": " 1"}, {"d": "inf"}, {"f": "infinity"}),
+        *({"d": "1e400"}, {"f": "1e300"}, {"f": 10**300}, {"d": 10**400}),
     ],
 )
 def test_what_does_not_fit_is_refused(value: Any) -> None:
@@ -157,6 +168,7 @@ def test_well_known_types(value: Any, found: Any) -> None:
     "value",
     [
         *({"t": 5}, {"t": "yesterday"}, {"d": "1m"}, {"s": []}, {"l": {}}, {"w": "x"}),
+        *({"w": "1_0"}, {"e": []}, {"e": ""}, {"t": {}}, {"t": []}, {"a": []}, {"s": ""}),
         {"a": {"@type": "type.googleapis.com/nope", "x": 1}},
     ],
 )
@@ -215,6 +227,21 @@ def test_defaults_of_proto2_are_read_wherever_the_message_is() -> None:
         "r": {"start": 1, "end": 0},
         "[x]": {"i": 5},
     }
+
+
+@pytest.mark.parametrize("value", [{"k": {"1_0": "x"}}, {"k": {" 1": "x"}}, {"v": {"a": True}}])
+def test_maps_refuse_what_only_python_takes_for_a_number(value: Any) -> None:
+    text = HEAD + "message M { map<int64, string> k = 1; map<string, double> v = 2; }"
+    assert round_trip(text, {"k": {"10": "x"}}) == {"k": {"10": "x"}, "v": {}}
+    with pytest.raises(ConversionError, match="no number"):
+        written(text, value)
+
+
+def test_groups_are_objects_as_messages_are() -> None:
+    text = 'syntax = "proto2"; message M { optional group G = 1 { optional string x = 1; } }'
+    assert round_trip(text, {"g": {"x": 5}}) == {"g": {"x": "5"}}
+    with pytest.raises(ConversionError, match="g: Expect message object"):
+        written(text, {"g": []})
 
 
 def test_first_message_is_written_and_any_is_read() -> None:
