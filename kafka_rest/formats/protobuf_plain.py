@@ -136,7 +136,10 @@ def _put_all(message: Any, name: str, values: list[Any]) -> None:
 
 
 class ReadPlans:
-    """How messages become the values that Google's mapping makes them, by type."""
+    """How messages become the values that Google's mapping makes them, by type.
+
+    Unlike it, and like the reference, they show the fields of proto2 that are not set.
+    """
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -155,13 +158,17 @@ class ReadPlans:
         for field in descriptor.fields:
             shown = self._shown(field)
             fields[field.number] = field.json_name, shown
-            if not field.has_presence:
+            if _shown_unset(field):
                 absent.append((field.json_name, _default(field, shown)))
 
         def show(message: Any) -> dict[str, Any]:
             found: dict[str, Any] = {}
             for field, value in message.ListFields():
-                name, shown = fields[field.number]
+                known = fields.get(field.number)
+                if known is None:
+                    # An extension, of which the type knows nothing.
+                    known = fields[field.number] = f"[{field.full_name}]", self._shown(field)
+                name, shown = known
                 found[name] = value if shown is None else shown(value)
             for name, default in absent:
                 if name not in found:
@@ -186,12 +193,21 @@ class ReadPlans:
         inner = field.message_type
         if inner is None:
             return _shown_enum(field.enum_type) if field.enum_type else _SHOWN.get(field.type)
-        if _of_google(inner):
+        # Descriptors are of proto2 and have no form of their own.
+        if _of_google(inner) and inner.file.name != "google/protobuf/descriptor.proto":
             return lambda value: json_format.MessageToDict(
                 value, always_print_fields_with_no_presence=True, descriptor_pool=self._pool
             )
         # Looked up when it is needed: it may hold what holds it.
         return lambda value: self.of(inner)(value)
+
+
+def _shown_unset(field: FieldDescriptor) -> bool:
+    """True for what the reference shows of every message: in proto2 also what has presence."""
+    if field.label == _F.LABEL_REPEATED:
+        return True
+    # An optional field of proto3 is in a oneof of its own.
+    return field.message_type is None and field.containing_oneof is None
 
 
 def _default(field: FieldDescriptor, shown: Show | None) -> Any:

@@ -88,6 +88,12 @@ def test_default_values_are_read_and_absent_messages_are_not() -> None:
         ({"d": 0.1, "f": 1.5}, {"d": 0.1, "f": 1.5}),
         ({"d": "Infinity", "f": "NaN"}, {"d": "Infinity", "f": "NaN"}),
         ({"d": "1.5"}, {"d": 1.5}),
+        ({"d": "-1.e-2", "f": "+.5"}, {"d": -0.01, "f": 0.5}),
+        ({"d": "-Infinity", "f": 16777217}, {"d": "-Infinity", "f": 16777216.0}),
+        ({"f": 3.4028235e38}, {"f": 3.4028235e38}),
+        ({"f": "-3.4028235e38"}, {"f": -3.4028235e38}),
+        ({"sub": None, "d": None, "e": None}, {"d": 0.0, "e": "ZERO"}),
+        ({"e": "1"}, {"e": "ONE"}),
         ({"e": "ONE"}, {"e": "ONE"}),
         ({"e": 1}, {"e": "ONE"}),
         ({"e": 7}, {"e": 7}),
@@ -123,6 +129,11 @@ def test_lenience_reaches_into_messages_lists_and_maps() -> None:
         *({"r": 1}, {"r": ["x"]}, {"r": [None]}, {"m": []}, {"m": {"a": None}}, {"f": 1e300}),
         *({"os": "a", "oi": 1}, {"twoWords": "a", "two_words": "b"}, {"sub": 1}, {"d": "x"}),
         *([], "x", 1, True, None, {"sub": {"x": 1}}, {"s": {}}, {"s": []}),
+        *({"sub": ""}, {"sub": []}, {"subs": [[]]}, {"subs": [""]}, {"byName": {"k": []}}),
+        *({"d": True}, {"f": False}, {"e": True}, {"sub": {"d": True}}),
+        *({"i": "1_0"}, {"v": "1_0"}, {"d": "1_0"}, {"f": "1_0"}, {"e": "1_0"}, {"r": ["1_0"]}),
+        *({"m": {"a": "1_0"}}, {"i": "\t1"}, {"d": " 1"}, {"d": "inf"}, {"f": "infinity"}),
+        *({"d": "1e400"}, {"f": "1e300"}, {"f": 10**300}, {"d": 10**400}),
     ],
 )
 def test_what_does_not_fit_is_refused(value: Any) -> None:
@@ -157,6 +168,7 @@ def test_well_known_types(value: Any, found: Any) -> None:
     "value",
     [
         *({"t": 5}, {"t": "yesterday"}, {"d": "1m"}, {"s": []}, {"l": {}}, {"w": "x"}),
+        *({"w": "1_0"}, {"e": []}, {"e": ""}, {"t": {}}, {"t": []}, {"a": []}, {"s": ""}),
         {"a": {"@type": "type.googleapis.com/nope", "x": 1}},
     ],
 )
@@ -167,9 +179,69 @@ def test_well_known_types_refuse_what_is_not_theirs(value: Any) -> None:
 
 def test_required_field_of_proto2_is_named() -> None:
     text = 'syntax = "proto2"; message M { required int32 a = 1; optional string b = 2; }'
-    assert round_trip(text, {"a": 1}) == {"a": 1}
+    assert round_trip(text, {"a": 1}) == {"a": 1, "b": ""}
     with pytest.raises(ConversionError, match="a"):
         written(text, {"b": "x"})
+
+
+def test_fields_of_proto2_that_are_not_set_are_read_as_their_defaults() -> None:
+    text = (
+        'syntax = "proto2"; message M { required int32 a = 1; '
+        'optional string b = 2 [default = "x"]; }'
+    )
+    assert round_trip(text, {"a": 1}) == {"a": 1, "b": "x"}
+    assert round_trip(text, {"a": 1, "b": "y"}) == {"a": 1, "b": "y"}
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        ("optional int64 a = 1 [default = -5]", {"a": "-5"}),
+        ("optional float a = 1 [default = 0.1]", {"a": 0.1}),
+        ("optional double a = 1 [default = inf]", {"a": "Infinity"}),
+        ('optional bytes a = 1 [default = "A"]', {"a": "QQ=="}),
+        ("optional bool a = 1", {"a": False}),
+        ("optional E a = 1", {"a": "ONE"}),
+        ("optional E a = 1 [default = TWO]", {"a": "TWO"}),
+        ("repeated E a = 1", {"a": []}),
+        ("optional M a = 1", {}),
+        ("optional group A = 1 { }", {}),
+        ("oneof o { int32 a = 1; }", {}),
+        ("extensions 1", {}),
+    ],
+)
+def test_each_kind_of_field_of_proto2_that_is_not_set(field: str, found: Any) -> None:
+    text = f'syntax = "proto2"; enum E {{ ONE = 1; TWO = 2; }} message M {{ {field}'
+    text += " }" if field.endswith("}") else "; }"
+    assert round_trip(text, {}) == found
+
+
+def test_defaults_of_proto2_are_read_wherever_the_message_is() -> None:
+    text = (
+        'syntax = "proto2"; import "google/protobuf/descriptor.proto"; '
+        "message M { optional google.protobuf.DescriptorProto.ReservedRange r = 1; "
+        "extensions 100; } "
+        "extend M { optional P x = 100; } message P { optional int32 i = 1 [default = 5]; }"
+    )
+    assert round_trip(text, {"r": {"start": 1}, "[x]": {}}) == {
+        "r": {"start": 1, "end": 0},
+        "[x]": {"i": 5},
+    }
+
+
+@pytest.mark.parametrize("value", [{"k": {"1_0": "x"}}, {"k": {" 1": "x"}}, {"v": {"a": True}}])
+def test_maps_refuse_what_only_python_takes_for_a_number(value: Any) -> None:
+    text = HEAD + "message M { map<int64, string> k = 1; map<string, double> v = 2; }"
+    assert round_trip(text, {"k": {"10": "x"}}) == {"k": {"10": "x"}, "v": {}}
+    with pytest.raises(ConversionError, match="no number"):
+        written(text, value)
+
+
+def test_groups_are_objects_as_messages_are() -> None:
+    text = 'syntax = "proto2"; message M { optional group G = 1 { optional string x = 1; } }'
+    assert round_trip(text, {"g": {"x": 5}}) == {"g": {"x": "5"}}
+    with pytest.raises(ConversionError, match="g: Expect message object"):
+        written(text, {"g": []})
 
 
 def test_first_message_is_written_and_any_is_read() -> None:
