@@ -72,6 +72,23 @@ def test_every_record_arrives_once_and_in_order_whatever_the_limit(bench: Bench)
     assert got == list(range(100))
 
 
+def test_what_is_at_hand_is_not_lost_when_more_cannot_be_had(bench: Bench) -> None:
+    bench.add((0, 0, b"a"), (0, 1, b"b"))
+    consume, found = bench.consumer.consume, list[FakeMessage]()
+
+    def failing(count: int, timeout: float) -> list[FakeMessage]:
+        if len(found) == 2:
+            found.clear()
+            raise SystemError
+        found[:] = consume(count, timeout)
+        return found[:]
+
+    bench.consumer.consume = failing  # type: ignore[method-assign]
+    assert bench.read() == [0, 1]
+    bench.add((0, 2, b"c"))
+    assert bench.read() == [2]
+
+
 def test_read_answers_as_soon_as_there_is_data(bench: Bench) -> None:
     bench.add((0, 0, b"a"))
     start = bench.clock.now
