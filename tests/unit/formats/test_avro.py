@@ -441,6 +441,23 @@ def test_illegal_name_is_told(schema: Any, text: str) -> None:
         AVRO.check(registered(schema))
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "\ud800",
+        ["\ud800", "\ud800"],
+        {"type": "\ud800"},
+        {"type": "record", "name": "\ud800", "fields": []},
+        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "\ud800"}]},
+        {"type": "record", "name": "R", "namespace": "\ud800", "fields": []},
+    ],
+)
+def test_refusal_of_half_a_character_can_be_answered(schema: Any) -> None:
+    with pytest.raises(SchemaError) as refused:
+        AVRO.check(registered(schema))
+    assert str(refused.value).encode()
+
+
 def test_schema_is_compiled_once() -> None:
     assert AVRO.encoder(registered(WIDE)) is AVRO.encoder(registered(WIDE))
 
