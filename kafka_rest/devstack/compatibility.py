@@ -57,14 +57,15 @@ def _cannot_read(reader: Any, writer: Any) -> list[str]:
 
 def _parse(schema: WithReferences) -> Any:
     text, references = schema
-    names = Names()
+    # A namespace may be any text, as in Java; the names in it go unchecked with it.
+    names = Names(validate_names=False)
     try:
         # Logical types that the library does not know are left alone, without a word.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for referenced in references.values():
-                avro_schema.make_avsc_object(json.loads(referenced), names)
-            return avro_schema.make_avsc_object(json.loads(text), names)
+                avro_schema.make_avsc_object(json.loads(referenced), names, validate_names=False)
+            return avro_schema.make_avsc_object(json.loads(text), names, validate_names=False)
     except (
         AvroException,
         TypeError,

@@ -135,7 +135,7 @@ class _Source:
             self.write(*(line.format(target) for line in lines))
             return
         body = [line.format("value") for line in lines]
-        # No name of a record has a blank in it.
+        # No type has this full name: there is no dot in it.
         self._called(f"simple {kind}", target, lambda: self.write(*body))
 
     def _called(self, key: str, target: str, body: Callable[[], None]) -> None:

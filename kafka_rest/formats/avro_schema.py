@@ -20,8 +20,9 @@ from kafka_rest.records import Schema
 
 PRIMITIVES = frozenset(constants.PRIMITIVE_TYPES)
 _NAMED_TYPES = ("record", "error", "enum", "fixed")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _DROPPED = ("logicalType", "default")
+_SYMBOLS = "symbols as written"
 # What the library raises beside its own errors when a part of a schema has the wrong shape.
 _SHAPE_ERRORS = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
 
@@ -61,7 +62,8 @@ class Compiler(ABC, Generic[F]):
 
 def parse(schema: Schema) -> avro_schema.Schema:
     """Parse a schema's text with the names of its references. Raises: SchemaError."""
-    names = Names()
+    # For the library my-app.inventory is no namespace, for Java it is: `_check` goes by that.
+    names = Names(validate_names=False)
     for reference in schema.references:
         _parse_text(reference.text, names)
     return _parse_text(schema.text, names)
@@ -80,13 +82,17 @@ def _parse_text(text: str, names: Names) -> avro_schema.Schema:
     try:
         for part in _parts(tree):
             _check(part)
-        return avro_schema.make_avsc_object(_plain(tree), names)
+        parsed = avro_schema.make_avsc_object(_plain(tree), names, validate_names=False)
     except SchemaError:
         raise
     except AvroException as error:
         raise SchemaError(str(error)) from error
     except _SHAPE_ERRORS as error:
         raise SchemaError(f"a part of it has the wrong shape: {error}") from error
+    for named in names.names.values():
+        if _SYMBOLS in named.props:
+            named.set_prop("symbols", named.props.pop(_SYMBOLS))
+    return parsed
 
 
 def _parts(tree: Any) -> Iterator[Any]:
@@ -114,6 +120,9 @@ def _check(part: Any) -> None:
         if len(set(kinds)) < len(kinds):
             raise SchemaError(f"a union has a branch twice: {', '.join(kinds)}")
     elif isinstance(part, dict):
+        if part.get("type") == "error_union":
+            # The library has it for protocols; what is declared there is not among the parts.
+            raise SchemaError("error_union is not a type")
         for member in ("symbols", "fields"):
             listed = part.get(member, [])
             if part.get("type") in ("enum", "record", "error") and not isinstance(listed, list):
@@ -122,10 +131,37 @@ def _check(part: Any) -> None:
         if len(set(map(str, field_names))) < len(field_names):
             raise SchemaError(f"record {part.get('name')} has a field twice")
         for name in field_names:
-            if isinstance(name, str) and not _NAME.match(name):
-                raise SchemaError(f"{name} is not a valid field name")
+            _require_name(name, "field name")
+        if part.get("type") in _NAMED_TYPES:
+            _check_named(part)
     elif not isinstance(part, str):
         raise SchemaError(f"{json.dumps(part)[:40]} is no schema")
+
+
+def _check_named(part: dict[str, Any]) -> None:
+    name = part.get("name")
+    # What stands before the last dot is the namespace, which may be any text (as in Java).
+    _require_name(name.rpartition(".")[2] if isinstance(name, str) else name, "name")
+    if _HALF_A_CHARACTER.search(f"{part.get('namespace')} {name}"):
+        # No JSON that is read could name the type.
+        raise SchemaError("a namespace holds half of a surrogate pair, which is no character")
+    symbols = part.get("symbols", [])
+    if part["type"] == "enum":
+        for symbol in symbols:
+            _require_name(symbol, "enum symbol")
+        if len(set(symbols)) < len(symbols):
+            raise SchemaError(f"enum {name} has a symbol twice")
+
+
+def _require_name(name: Any, kind: str) -> None:
+    """Refuse what is no simple name in Java, which takes letters and digits of any script.
+
+    Of those beyond 16 bits, Java sees two halves.
+    """
+    plain = name.replace("_", "a") if isinstance(name, str) else ""
+    legal = all(c <= "\uffff" and (c.isalpha() or c.isdecimal()) for c in plain)
+    if not (legal and plain[:1].isalpha()):
+        raise SchemaError(f"{name!r:.80} is not a valid {kind}")
 
 
 def _kind(branch: Any) -> str:
@@ -146,6 +182,10 @@ def _plain(tree: Any) -> Any:
     # {"name":"int","type":"int"} with any more attributes is just an int.
     if isinstance(tree.get("type"), str) and tree["type"] in PRIMITIVES:
         return {"type": tree["type"]}
+    if tree.get("type") == "enum" and "symbols" in plain:
+        # The library takes those of ASCII only; they are checked, and put in when it is done.
+        plain[_SYMBOLS] = plain["symbols"]
+        plain["symbols"] = [f"_{place}" for place in range(len(plain["symbols"]))]
     for member in ("type", "items", "values"):
         if isinstance(plain.get(member), dict | list):
             plain[member] = _plain(plain[member])

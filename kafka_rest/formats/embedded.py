@@ -42,6 +42,10 @@ class DecodeError(ValueError):
 class SchemaError(ValueError):
     """A schema text that does not compile; `str()` is a sentence for the client."""
 
+    def __init__(self, text: str) -> None:
+        # What it quotes may hold half of a surrogate pair, which no answer can.
+        super().__init__(text.encode(errors="replace").decode())
+
 
 class SchemaRefused(SchemaError):
     """A schema text that can be read but is of no use, which a schema registry would refuse."""

@@ -292,7 +292,21 @@ def test_bytes_behind_the_value_are_not_looked_at() -> None:
         '{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}',
         '{"type":"enum","name":"E"}',
         '{"type":"enum","name":"E","symbols":["A","A"]}',
+        '{"type":"enum","name":"E","symbols":["A-B"]}',
+        '{"type":"enum","name":"E","symbols":["A\\n"]}',
+        '{"type":"enum","name":"E","symbols":[1]}',
+        '{"type":"enum","name":"1E","symbols":["A"]}',
         '{"type":"fixed","name":"F"}',
+        '{"type":"fixed","name":"F-1","size":1}',
+        '{"type":"record","name":"my-app.Key-1","fields":[]}',
+        '{"type":"record","name":"my-app.","fields":[]}',
+        '{"type":"record","name":"","namespace":"my-app","fields":[]}',
+        '{"type":"record","name":"R","namespace":1,"fields":[]}',
+        '{"type":"record","name":"R","namespace":"\\ud800","fields":[]}',
+        '{"type":"record","name":"R","fields":[{"type":"int"}]}',
+        '{"type":"record","name":"R","fields":[{"name":"\\ud835\\udc00","type":"int"}]}',
+        '{"type":"record","name":"R","fields":[{"name":"x²","type":"int"}]}',
+        '{"type":"error_union","declared_errors":[]}',
         '{"type":"array"}',
         '{"type":"map"}',
         '["int","int"]',
@@ -341,6 +355,107 @@ def test_named_types_come_from_references() -> None:
     text = b'{"to":{"city":"Ulm","zip":1},"suit":"HEARTS"}'
     data = AVRO.encoder(schema).encode(text)
     assert AVRO.decode(data, lambda _: schema) == text
+
+
+def dashed(namespace: str) -> Any:
+    """A record in a namespace, with every kind of named type in it."""
+    key = {"type": "record", "name": "Key", "fields": [{"name": "größe_1", "type": "int"}]}
+    color = {"type": "enum", "name": "Color", "symbols": ["RED", "GRÜN"]}
+    code = {"type": "fixed", "name": "Code", "size": 2}
+    fields = [
+        {"name": "key", "type": key},
+        {"name": "one", "type": [color, code, f"{namespace}.Key", "null"]},
+        {"name": "all", "type": {"type": "array", "items": ["null", f"{namespace}.Color"]}},
+        {"name": "next", "type": ["null", f"{namespace}.Item"]},
+    ]
+    return {"type": "record", "name": "Item", "namespace": namespace, "fields": fields}
+
+
+# The last ones are what would be read as something else, were they written into a source as is.
+NAMESPACES = (
+    *("my-app.inventory", "a b", "größe", "1.2", "😀", "{0}{x}%s", "a..b"),
+    *("'];raise SystemExit#", '"""', "\\", "\n    raise SystemExit\n", "\r\u2028", "\0"),
+)
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_namespace_may_be_any_text(namespace: str) -> None:
+    schema = registered(dashed(namespace))
+    one = [{"Color": "GRÜN"}, {"Code": "ab"}, {"Key": {"größe_1": 2}}]
+    values: list[Any] = [
+        {
+            "key": {"größe_1": 1},
+            "one": {f"{namespace}.{name}": value for name, value in branch.items()} or None,
+            "all": [{f"{namespace}.Color": "RED"}, None],
+            "next": None,
+        }
+        for branch in (*one, {})
+    ]
+    values[0]["next"] = {f"{namespace}.Item": values[1]}
+    texts = [json.dumps(value).encode() for value in values]
+    encoder = AVRO.encoder(schema)
+    stored = [encoder.encode(text) for text in texts]
+    assert AVRO.record_name(schema) == f"{namespace}.Item"
+    assert [json.loads(AVRO.decode(data, lambda _: schema)) for data in stored] == values
+    assert list(map(json.loads, AVRO.decode_all(stored, lambda _: schema))) == values
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_column_is_packed_whatever_the_namespace(namespace: str) -> None:
+    color = {"type": "enum", "name": f"{namespace}.Color", "symbols": ["RED", "GRÜN"]}
+    code = {"type": "fixed", "name": f"{namespace}.Code", "size": 2}
+    field = {"name": "größe", "type": [color, "null", code]}
+    item = {"type": "record", "name": "Item", "namespace": namespace, "fields": [field]}
+    encoder = AVRO.encoder(registered(item))
+    branches = {f"{namespace}.Color": "GRÜN"}, {f"{namespace}.Code": "ab"}, None
+    texts = [json.dumps({"größe": branch}).encode() for branch in branches]
+    stored = [encoder.encode(text) for text in texts]
+    assert [data[5:] for data in stored] == [b"\0\2", b"\4ab", b"\2"]
+    # A name that is escaped in JSON is for one value at a time.
+    escaped = set(namespace) & set('"\\\n\r\0')
+    assert (encoder.encode_all is None) == bool(escaped)
+    if encoder.encode_all is not None:
+        assert encoder.encode_all(texts) == stored
+
+
+def test_type_of_a_dashed_namespace_comes_from_a_reference() -> None:
+    item = SchemaReference("Item", "item", 1, json.dumps(dashed("my-app.inventory")))
+    used = {"type": "array", "items": ["null", "my-app.inventory.Key", "my-app.inventory.Color"]}
+    schema = registered(used, 7, item)
+    text = '[{"my-app.inventory.Key":{"größe_1":5}},{"my-app.inventory.Color":"GRÜN"},null]'
+    data = AVRO.encoder(schema).encode(text.encode())
+    assert data[5:] == b"\x06\x02\x0a\x04\x02\0\0"
+    assert AVRO.decode(data, lambda _: schema) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "record", "name": "my-app.Key-1", "fields": []}, "'Key-1' is not a valid name"),
+        ({"type": "enum", "name": "E", "symbols": ["A", "B-C"]}, "'B-C' is not a valid enum"),
+        ({"type": "record", "name": "R", "fields": [{"name": "1a"}]}, "'1a' is not a valid field"),
+    ],
+)
+def test_illegal_name_is_told(schema: Any, text: str) -> None:
+    with pytest.raises(SchemaError, match=text):
+        AVRO.check(registered(schema))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "\ud800",
+        ["\ud800", "\ud800"],
+        {"type": "\ud800"},
+        {"type": "record", "name": "\ud800", "fields": []},
+        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "\ud800"}]},
+        {"type": "record", "name": "R", "namespace": "\ud800", "fields": []},
+    ],
+)
+def test_refusal_of_half_a_character_can_be_answered(schema: Any) -> None:
+    with pytest.raises(SchemaError) as refused:
+        AVRO.check(registered(schema))
+    assert str(refused.value).encode()
 
 
 def test_schema_is_compiled_once() -> None:

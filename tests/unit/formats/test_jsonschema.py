@@ -178,12 +178,38 @@ def test_broken_schema_behind_a_reference_refuses_values(text: str) -> None:
     [
         ({"$ref": "#/x/y", "x": {"y": {"type": "nope"}}}, "1"),
         ({"$ref": "#/x/y", "x": {"y": {"properties": []}}}, '{"a":1}'),
-        ({"multipleOf": 0.5}, "1" * 401),
+        ({"$ref": "#/x/y", "x": {"y": {"multipleOf": 0}}}, "1"),
+        # Counted out, it would have as many digits.
+        ({"$ref": "#/x/y", "x": {"y": {"multipleOf": "1e999999999"}}}, "1"),
     ],
 )
 def test_schema_that_fails_at_work_refuses_the_value(contents: Any, text: str) -> None:
     with pytest.raises(ConversionError):
         written(contents, text)
+
+
+@pytest.mark.parametrize(
+    ("unit", "multiples", "others"),
+    [
+        (0.01, "19.99 4.35 0.07 -19.99 0 0.0 1e22 1e308", "19.995 1e-300 -0.001"),
+        (0.1, "0.3 0.7", "0.31"),
+        (0.001, "1.005", "1.0005"),
+        (0.5, "1" * 401, "0.25"),
+        (2.5, "5 7.5", "6"),
+        (1e-308, "1e308 1 " + "7" * 4300, "5e-324"),
+        (3, "9 9.0 9007199254740993 " + "3" * 4300, "10 9.5 " + "3" * 4299 + "4"),
+    ],
+)
+def test_multiple_is_one_by_its_decimals(unit: float, multiples: str, others: str) -> None:
+    for draft, keyword in (("draft-03", "divisibleBy"), ("draft-07", "multipleOf")):
+        contents = {"$schema": f"http://json-schema.org/{draft}/schema#", keyword: unit}
+        for text in multiples.split():
+            assert written(contents, text)
+        for text in others.split():
+            with pytest.raises(ConversionError, match=r"not a multiple|not satisfy"):
+                written(contents, text)
+        for text in ("true", '"x"', "null", "[]"):
+            assert written(contents, text)
 
 
 def test_agrees_with_confluents_serializers() -> None:
