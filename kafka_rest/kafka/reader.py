@@ -1,5 +1,6 @@
 """What waiting reads take of an instance's records, in which order, and when they end."""
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -12,6 +13,8 @@ from kafka_rest.kafka.membership import Membership, Offsets
 from kafka_rest.kafka.messages import BATCH_COUNT, ConsumedRecords, sizes_of
 from kafka_rest.kafka.reads import Line, Read, Take
 from kafka_rest.kafka.subscribing import Subscriber
+
+log = logging.getLogger(__name__)
 
 
 class Reader:
@@ -98,8 +101,8 @@ def _taken(member: Membership, max_bytes: int, take: Take) -> Offsets:
     """
     behind: Offsets = {}
     for messages in _fitting(member, max_bytes):
-        records = ConsumedRecords(messages)
         try:
+            records = ConsumedRecords(messages)
             count = take(records)
         except Exception:
             member.put_back(messages)
@@ -129,6 +132,11 @@ def _fitting(member: Membership, max_bytes: int) -> Iterator[list[Message]]:
         if len(batch) >= BATCH_COUNT:
             yield batch
             batch = []
-        member.drain()
+        try:
+            member.drain()
+        except Exception as failure:
+            # What is at hand is good; the next read meets whatever stays wrong.
+            log.warning("read ended early reason=%r", failure)
+            break
     if batch:
         yield batch

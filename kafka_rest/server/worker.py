@@ -71,7 +71,6 @@ class Pool:
         self._queued: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = self._wanted = 0
-        self._refused = False
         # Threads that wait for the next request of their connection.
         self.lingering: deque[None] = deque()
         self.lingerers_max = int(threads * (1 - SPARE_SHARE))
@@ -92,15 +91,13 @@ class Pool:
         return max(0, self._wanted - self.waiting)
 
     def put(self, conn: Any) -> None:
-        """Have a connection served: later, where the system has no thread to give."""
+        """Have a connection served."""
         with self._lock:
             # Connections that are queued or served; each takes a thread.
             self._wanted += 1
-            # Before a thread is started: one that there is already takes it if that fails.
-            self._queued.put(conn)
-            # More than one where it has failed before.
-            while self._started < min(self._wanted, self._threads) and self._start():
-                pass
+            if self._started < min(self._wanted, self._threads):
+                self._start()
+        self._queued.put(conn)
 
     def close(self) -> None:
         """End the threads, each when it has done what it is doing; does not wait for them."""
@@ -108,29 +105,11 @@ class Pool:
             for _ in range(self._started):
                 self._queued.put(None)
 
-    def _start(self) -> bool:
-        """Start a thread, unless the system refuses; the next connection tries again."""
+    def _start(self) -> None:
         name = f"{self.name}-{self._started}"
         # Daemons, so that a stuck one never keeps the process.
-        thread = threading.Thread(target=self._run, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            # Raised, it would end the lane or the main loop. Logged once, not for each request.
-            if not self._refused:
-                log.error(
-                    "a thread was not started, requests wait: raise the limit of processes and "
-                    "threads (pids of the container, TasksMax, ulimit -u) thread=%s started=%d "
-                    "error=%s",
-                    name,
-                    self._started,
-                    error,
-                )
-            self._refused = True
-            return False
+        threading.Thread(target=self._run, name=name, daemon=True).start()
         self._started += 1
-        self._refused = False
-        return True
 
     def _run(self) -> None:
         show_name()
