@@ -108,7 +108,10 @@ class Lane:
             # A thread of the pool has it already, to close it.
             return
         if seat.conn.parser.unreader.buf.getvalue():
-            # Pipelined: nothing will come that could wake the lane.
+            # Pipelined: nothing will come that could wake the lane. The deadline was that of the
+            # answer before: the thread that serves this request would be taken for overdue.
+            seat.deadline = None
+            seat.parked = None
             self._worker.enqueue_req(seat.conn)
             return
         seat.deadline = time.monotonic() + self._keepalive

@@ -291,6 +291,24 @@ def test_pipelined_requests_go_to_the_pool_after_the_first(bench: Bench) -> None
     assert bench.to_pool() == (seat, HEAD % 1 + b"d")
 
 
+@pytest.mark.parametrize("length", [3, 3_000_000])
+def test_pipelined_request_has_no_deadline_of_the_answer_before(bench: Bench, length: int) -> None:
+    def serve(_body: bytes) -> Answer:
+        answer = Answer(seconds=0)
+        answer.pending.set(b"x" * length)
+        return answer
+
+    bench.know(serve)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc" + HEAD % 1 + b"d")
+    assert len(answer_of(client)[1]) == length
+    assert bench.to_pool() == (seat, HEAD % 1 + b"d")
+    # Its thread takes longer than any answer before it might have.
+    bench.lane._sweep(time.monotonic() + 3600)
+    assert not seat.ended
+    assert bench.pool.empty()
+
+
 def test_request_in_pieces_is_forgotten_when_the_pool_has_the_next(bench: Bench) -> None:
     bench.know(at_once)
     client, seat = bench.connect()
