@@ -280,12 +280,16 @@ class Lane:
         if seat.ended:
             return
         seat.ended, seat.deadline, seat.parked = True, None, None
-        if seat.registered:
-            self._epoll.modify(seat.fd, NOTHING)
-        # The client is told at once, however many are closed before.
-        with suppress(OSError):
-            seat.sock.shutdown(socket.SHUT_WR)
-        self._worker.enqueue_req(seat.conn)
+        try:
+            if seat.registered:
+                self._epoll.modify(seat.fd, NOTHING)
+            # The client is told at once, however many are closed before.
+            with suppress(OSError):
+                seat.sock.shutdown(socket.SHUT_WR)
+            self._worker.enqueue_req(seat.conn)
+        except Exception:
+            # It would end the lane, or the thread that brought an answer.
+            log.exception("connection not closed")
 
     def _answer(
         self, seat: Seat, status: str, headers: Headers, body: bytes, error_code: int

@@ -501,6 +501,26 @@ def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> N
     assert answer_of(other)[1] == b"<abc>"
 
 
+def test_lane_outlives_a_connection_that_the_pool_does_not_take(bench: Bench) -> None:
+    refused: queue.Queue[Any] = queue.Queue()
+    take = bench.enqueue_req
+
+    def refuse(conn: Any) -> None:
+        refused.put(conn)
+        raise RuntimeError
+
+    bench.enqueue_req = refuse  # type: ignore[method-assign]
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    # To be served, and then to be closed.
+    assert [refused.get(timeout=5) for _ in range(2)] == [seat.conn] * 2
+    assert client.recv(1) == b""
+    bench.enqueue_req = take  # type: ignore[method-assign]
+    other, other_seat = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (other_seat, HEAD % 3 + b"abc")
+
+
 def test_closed_connection_is_free_without_the_collector(bench: Bench) -> None:
     bench.know(at_once)
     gc.collect()
