@@ -376,12 +376,21 @@ class Lane:
             log.exception("connection dropped")
             self._end(seat)
 
-    @staticmethod
-    def _gone(seat: Seat) -> None:
+    def _gone(self, seat: Seat) -> None:
         """The client of a parked request has closed its side, or all of it."""
         parked = seat.parked
         if parked is not None and parked.abandon is not None:
-            parked.abandon()
+            self._hasten(seat, parked, parked.abandon)
+
+    def _hasten(self, seat: Seat, parked: Parked, hasten: Callable[[], None]) -> None:
+        """Bring the answer about, which makes and sends it here."""
+        try:
+            hasten()
+        except Exception:
+            log.exception("an answer was not brought about")
+            # Else it has been sent, and a thread of the pool may have the connection.
+            if seat.parked is parked:
+                self._end(seat)
 
     def _sweep(self, now: float) -> None:
         """End what has run out of time."""
@@ -395,7 +404,7 @@ class Lane:
                 continue
             if parked is not None:
                 if deadline < now:
-                    parked.expire()
+                    self._hasten(seat, parked, parked.expire)
                 if deadline + EXPIRY_SECONDS < now and seat.parked is parked:
                     log.error("an answer did not come although it was expired")
                     self._end(seat)

@@ -501,6 +501,27 @@ def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> N
     assert answer_of(other)[1] == b"<abc>"
 
 
+@pytest.mark.parametrize("hasten", ["expire", "abandon"])
+def test_lane_outlives_an_answer_that_fails_to_be_brought_about(bench: Bench, hasten: str) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    answer: Any = Answer(seconds=0.05 if hasten == "expire" else 5.0)
+    setattr(answer, hasten, fail)
+    bench.know(lambda _body: answer)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    wait_until(lambda: seat.parked is not None or seat.ended)
+    if hasten == "abandon":
+        client.shutdown(socket.SHUT_WR)
+    assert bench.to_pool()[0] is seat
+    assert seat.ended
+    bench.know(at_once)
+    other, _ = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert answer_of(other)[1] == b"<abc>"
+
+
 def test_lane_outlives_a_connection_that_the_pool_does_not_take(bench: Bench) -> None:
     refused: queue.Queue[Any] = queue.Queue()
     take = bench.enqueue_req
