@@ -108,7 +108,10 @@ class Lane:
             # A thread of the pool has it already, to close it.
             return
         if seat.conn.parser.unreader.buf.getvalue():
-            # Pipelined: nothing will come that could wake the lane.
+            # Pipelined: nothing will come that could wake the lane. The deadline was that of the
+            # answer before: the thread that serves this request would be taken for overdue.
+            seat.deadline = None
+            seat.parked = None
             self._worker.enqueue_req(seat.conn)
             return
         seat.deadline = time.monotonic() + self._keepalive
@@ -277,12 +280,16 @@ class Lane:
         if seat.ended:
             return
         seat.ended, seat.deadline, seat.parked = True, None, None
-        if seat.registered:
-            self._epoll.modify(seat.fd, NOTHING)
-        # The client is told at once, however many are closed before.
-        with suppress(OSError):
-            seat.sock.shutdown(socket.SHUT_WR)
-        self._worker.enqueue_req(seat.conn)
+        try:
+            if seat.registered:
+                self._epoll.modify(seat.fd, NOTHING)
+            # The client is told at once, however many are closed before.
+            with suppress(OSError):
+                seat.sock.shutdown(socket.SHUT_WR)
+            self._worker.enqueue_req(seat.conn)
+        except Exception:
+            # It would end the lane, or the thread that brought an answer.
+            log.exception("connection not closed")
 
     def _answer(
         self, seat: Seat, status: str, headers: Headers, body: bytes, error_code: int
@@ -369,12 +376,21 @@ class Lane:
             log.exception("connection dropped")
             self._end(seat)
 
-    @staticmethod
-    def _gone(seat: Seat) -> None:
+    def _gone(self, seat: Seat) -> None:
         """The client of a parked request has closed its side, or all of it."""
         parked = seat.parked
         if parked is not None and parked.abandon is not None:
-            parked.abandon()
+            self._hasten(seat, parked, parked.abandon)
+
+    def _hasten(self, seat: Seat, parked: Parked, hasten: Callable[[], None]) -> None:
+        """Bring the answer about, which makes and sends it here."""
+        try:
+            hasten()
+        except Exception:
+            log.exception("an answer was not brought about")
+            # Else it has been sent, and a thread of the pool may have the connection.
+            if seat.parked is parked:
+                self._end(seat)
 
     def _sweep(self, now: float) -> None:
         """End what has run out of time."""
@@ -388,7 +404,7 @@ class Lane:
                 continue
             if parked is not None:
                 if deadline < now:
-                    parked.expire()
+                    self._hasten(seat, parked, parked.expire)
                 if deadline + EXPIRY_SECONDS < now and seat.parked is parked:
                     log.error("an answer did not come although it was expired")
                     self._end(seat)

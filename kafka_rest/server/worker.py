@@ -71,6 +71,7 @@ class Pool:
         self._queued: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = self._wanted = 0
+        self._refused = False
         # Threads that wait for the next request of their connection.
         self.lingering: deque[None] = deque()
         self.lingerers_max = int(threads * (1 - SPARE_SHARE))
@@ -91,13 +92,15 @@ class Pool:
         return max(0, self._wanted - self.waiting)
 
     def put(self, conn: Any) -> None:
-        """Have a connection served."""
+        """Have a connection served: later, where the system has no thread to give."""
         with self._lock:
             # Connections that are queued or served; each takes a thread.
             self._wanted += 1
-            if self._started < min(self._wanted, self._threads):
-                self._start()
-        self._queued.put(conn)
+            # Before a thread is started: one that there is already takes it if that fails.
+            self._queued.put(conn)
+            # More than one where it has failed before.
+            while self._started < min(self._wanted, self._threads) and self._start():
+                pass
 
     def close(self) -> None:
         """End the threads, each when it has done what it is doing; does not wait for them."""
@@ -105,11 +108,29 @@ class Pool:
             for _ in range(self._started):
                 self._queued.put(None)
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start a thread, unless the system refuses; the next connection tries again."""
         name = f"{self.name}-{self._started}"
         # Daemons, so that a stuck one never keeps the process.
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # Raised, it would end the lane or the main loop. Logged once, not for each request.
+            if not self._refused:
+                log.error(
+                    "a thread was not started, requests wait: raise the limit of processes and "
+                    "threads (pids of the container, TasksMax, ulimit -u) thread=%s started=%d "
+                    "error=%s",
+                    name,
+                    self._started,
+                    error,
+                )
+            self._refused = True
+            return False
         self._started += 1
+        self._refused = False
+        return True
 
     def _run(self) -> None:
         show_name()

@@ -291,6 +291,24 @@ def test_pipelined_requests_go_to_the_pool_after_the_first(bench: Bench) -> None
     assert bench.to_pool() == (seat, HEAD % 1 + b"d")
 
 
+@pytest.mark.parametrize("length", [3, 3_000_000])
+def test_pipelined_request_has_no_deadline_of_the_answer_before(bench: Bench, length: int) -> None:
+    def serve(_body: bytes) -> Answer:
+        answer = Answer(seconds=0)
+        answer.pending.set(b"x" * length)
+        return answer
+
+    bench.know(serve)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc" + HEAD % 1 + b"d")
+    assert len(answer_of(client)[1]) == length
+    assert bench.to_pool() == (seat, HEAD % 1 + b"d")
+    # Its thread takes longer than any answer before it might have.
+    bench.lane._sweep(time.monotonic() + 3600)
+    assert not seat.ended
+    assert bench.pool.empty()
+
+
 def test_request_in_pieces_is_forgotten_when_the_pool_has_the_next(bench: Bench) -> None:
     bench.know(at_once)
     client, seat = bench.connect()
@@ -481,6 +499,47 @@ def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> N
     other, _ = bench.connect()
     other.sendall(HEAD % 3 + b"abc")
     assert answer_of(other)[1] == b"<abc>"
+
+
+@pytest.mark.parametrize("hasten", ["expire", "abandon"])
+def test_lane_outlives_an_answer_that_fails_to_be_brought_about(bench: Bench, hasten: str) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    answer: Any = Answer(seconds=0.05 if hasten == "expire" else 5.0)
+    setattr(answer, hasten, fail)
+    bench.know(lambda _body: answer)
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    wait_until(lambda: seat.parked is not None or seat.ended)
+    if hasten == "abandon":
+        client.shutdown(socket.SHUT_WR)
+    assert bench.to_pool()[0] is seat
+    assert seat.ended
+    bench.know(at_once)
+    other, _ = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert answer_of(other)[1] == b"<abc>"
+
+
+def test_lane_outlives_a_connection_that_the_pool_does_not_take(bench: Bench) -> None:
+    refused: queue.Queue[Any] = queue.Queue()
+    take = bench.enqueue_req
+
+    def refuse(conn: Any) -> None:
+        refused.put(conn)
+        raise RuntimeError
+
+    bench.enqueue_req = refuse  # type: ignore[method-assign]
+    client, seat = bench.connect()
+    client.sendall(HEAD % 3 + b"abc")
+    # To be served, and then to be closed.
+    assert [refused.get(timeout=5) for _ in range(2)] == [seat.conn] * 2
+    assert client.recv(1) == b""
+    bench.enqueue_req = take  # type: ignore[method-assign]
+    other, other_seat = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert bench.to_pool() == (other_seat, HEAD % 3 + b"abc")
 
 
 def test_closed_connection_is_free_without_the_collector(bench: Bench) -> None:

@@ -1,10 +1,13 @@
 """The pool of threads: as many as are wanted at a time, and no more than allowed."""
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from kafka_rest.server.worker import Pool
 
@@ -74,5 +77,40 @@ def test_thread_outlives_what_it_serves() -> None:
     for gate in bench.put(3, broken=True):
         gate.set()
     assert [bench.served.get(timeout=5) for _ in range(3)] == ["test-pool-0"] * 3
+    bench.pool.close()
+    wait_until(lambda: not names())
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_connection_waits_where_the_system_refuses_a_thread(
+    started: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bench = Bench(threads=3)
+    gates = bench.put(started)
+    for _ in gates:
+        bench.served.get(timeout=5)
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr(threading.Thread, "start", refuse)
+        gates += bench.put(2)
+    assert [bench.pool.waiting, bench.pool.busy] == [2, started]
+    # Once, however many wait.
+    (record,) = caplog.records
+    assert "raise the limit" in record.getMessage()
+    if started:
+        # The thread that there is takes what waits.
+        for gate in gates:
+            gate.set()
+        assert [bench.served.get(timeout=5) for _ in range(2)] == ["test-pool-0"] * 2
+    else:
+        # The next connection has threads started for all.
+        gates += bench.put(1)
+        assert {bench.served.get(timeout=5) for _ in gates} == names()
+        assert len(names()) == 3
+    for gate in gates:
+        gate.set()
+    wait_until(lambda: bench.pool._wanted == 0)
     bench.pool.close()
     wait_until(lambda: not names())
