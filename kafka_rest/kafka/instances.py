@@ -46,7 +46,7 @@ class InstanceLimits:
 class ConsumerInstances:
     """The consumer instances of one worker; owns them and the housekeeping thread.
 
-    That thread calls `beside` once a second too, which must not raise.
+    That thread calls `beside` once a second too.
     """
 
     def __init__(
@@ -137,6 +137,15 @@ class ConsumerInstances:
         if self._matching is not None:
             self._matching.join(deadline.left())
 
+    def keep_house(self) -> None:
+        """Do once all that is done each second, whatever of it fails."""
+        for step in (self.tick, self.match, self.expire, self.see_off, self._beside):
+            try:
+                step()
+            except Exception:
+                # A thread that cannot be started, say. Without this one, groups would block.
+                log.exception("housekeeping failed")
+
     def expire(self) -> None:
         """Close the instances that no client has called for the idle time.
 
@@ -187,10 +196,12 @@ class ConsumerInstances:
         wanting = [i for i in list(self._instances.values()) if i and i.subscription.pattern]
         if wanting:
             # Aside, so that a Kafka that does not answer keeps nobody from the ticks.
-            self._matching = threading.Thread(
+            matching = threading.Thread(
                 target=self._match, args=(wanting,), name="pattern-match", daemon=True
             )
-            self._matching.start()
+            matching.start()
+            # One that has not been started cannot be joined.
+            self._matching = matching
 
     def _match(self, wanting: list[ConsumerInstance]) -> None:
         try:
@@ -265,11 +276,7 @@ class ConsumerInstances:
     def _tend(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
             self.pulse.beat()
-            self.tick()
-            self.match()
-            self.expire()
-            self.see_off()
-            self._beside()
+            self.keep_house()
 
 
 def _warn(what: str, instance: ConsumerInstance) -> None:

@@ -11,6 +11,7 @@ from kafka_rest import errors
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
+from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import Deadline, TopicPartition
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeReads
 
@@ -32,7 +33,14 @@ class Bench:
             match_seconds=30.0,
             per_principal=2,
         )
-        self.instances = ConsumerInstances(self._make, limits, lambda _: [], self.clock)
+        self.topics: list[str] = []
+        self.besides = 0
+        self.instances = ConsumerInstances(
+            self._make, limits, lambda _: self.topics, self.clock, self._beside
+        )
+
+    def _beside(self) -> None:
+        self.besides += 1
 
     def _make(self, description: InstanceDescription) -> ConsumerInstance:
         self.making.wait(5)
@@ -223,3 +231,22 @@ def test_client_may_have_so_many_however_they_end(bench: Bench) -> None:
 def test_clients_that_nobody_knows_have_no_limit_of_their_own(bench: Bench) -> None:
     for name in "abc":
         bench.create(name)
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_housekeeping_goes_on_where_no_thread_can_be_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.create("a").subscribe_pattern(TopicPattern("t.*"), [], Deadline(1))
+    bench.clock.advance(IDLE_SECONDS + 1)
+    before = bench.besides
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        bench.instances.keep_house()
+    assert bench.besides > before
+    assert caplog.text.count("can't start new thread") >= 2
+    bench.instances.keep_house()
+    assert bench.consumers[0].closed.wait(5)
