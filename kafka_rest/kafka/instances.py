@@ -210,7 +210,12 @@ class ConsumerInstances:
             log.warning("topics not matched with patterns reason=%s", failure.text)
             return
         for instance in wanting:
-            instance.match(existing)
+            try:
+                instance.match(existing)
+            except Exception as failure:
+                log.warning(
+                    "topics not matched instance=%s reason=%s", instance.description.name, failure
+                )
 
     def _one_less(self, principal: str) -> None:
         self._having[principal] -= 1

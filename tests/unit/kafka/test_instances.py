@@ -13,9 +13,11 @@ from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
 from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import Deadline, TopicPartition
+from tests.stack import wait_for
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeReads
 
 IDLE_SECONDS = 300.0
+MATCH_SECONDS = 30.0
 
 
 class Bench:
@@ -30,7 +32,7 @@ class Bench:
             count=3,
             idle_seconds=IDLE_SECONDS,
             close_seconds=0.1,
-            match_seconds=30.0,
+            match_seconds=MATCH_SECONDS,
             per_principal=2,
         )
         self.topics: list[str] = []
@@ -250,3 +252,19 @@ def test_housekeeping_goes_on_where_no_thread_can_be_started(
     assert caplog.text.count("can't start new thread") >= 2
     bench.instances.keep_house()
     assert bench.consumers[0].closed.wait(5)
+
+
+def test_instance_that_fails_to_be_matched_keeps_no_other_from_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_topic: str) -> bool:
+        raise RuntimeError("odd")
+
+    bench.create("a").subscribe_pattern(TopicPattern("t.*", fail), [], Deadline(1))
+    other = bench.create("b")
+    other.subscribe_pattern(TopicPattern("t.*"), [], Deadline(1))
+    bench.topics = ["t1"]
+    bench.clock.advance(MATCH_SECONDS)
+    bench.instances.match()
+    wait_for(lambda: other.subscription.topics == ("t1",), seconds=5, what="the topic that matches")
+    assert "topics not matched instance=a reason=odd" in caplog.text
