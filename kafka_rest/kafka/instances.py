@@ -81,7 +81,7 @@ class ConsumerInstances:
         """Make an instance; its name is reserved meanwhile and released on failure.
 
         Raises: InstanceExists (saying how idle the other is), TooManyRequests,
-        InvalidConsumerConfig.
+        InvalidConsumerConfig, ServiceUnavailable while the worker stops.
         """
         key = (description.group, description.name)
         self._reserve(key, description.principal)
@@ -93,8 +93,17 @@ class ConsumerInstances:
                 self._one_less(description.principal)
             raise
         with self._lock:
-            self._instances[key] = instance
-            self._gone.pop(key, None)
+            late = self._closed.is_set()
+            if not late:
+                self._instances[key] = instance
+                self._gone.pop(key, None)
+        if late:
+            # What closes them all has looked already.
+            self._close_instance(instance, Deadline(self._limits.close_seconds, self._clock))
+            raise errors.ServiceUnavailable(
+                f"{errors.ServiceUnavailable.message}: this worker is being stopped. Try again.",
+                RETRY_AFTER,
+            )
         return instance
 
     def get(self, group: str, name: str) -> ConsumerInstance:

@@ -163,6 +163,19 @@ def test_close_closes_every_client(bench: Bench) -> None:
     assert all(consumer.closed.is_set() for consumer in bench.consumers)
 
 
+def test_instance_that_is_made_while_all_are_closed_is_closed_too(bench: Bench) -> None:
+    bench.making.clear()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(bench.create, "a")
+        wait_for(lambda: len(bench.instances) == 1, what="the reserved name")
+        bench.instances.close(Deadline(1))
+        bench.making.set()
+        with pytest.raises(errors.ServiceUnavailable, match="being stopped"):
+            late.result(5)
+    assert bench.consumers[0].closed.is_set()
+    assert len(bench.instances) == 0
+
+
 @pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
 def test_close_waits_for_those_that_are_joining(bench: Bench, deleted: bool) -> None:
     bench.create("a").subscribe_once(("t",), Deadline(1))
