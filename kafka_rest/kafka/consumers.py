@@ -3,6 +3,7 @@
 Not for finding instances or expiring them: that is `kafka.instances`.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from kafka_rest.kafka.reader import Reader
 from kafka_rest.kafka.reads import Line, Read, Reads, Take
 from kafka_rest.kafka.subscribing import Subscriber
 from kafka_rest.records import Clock, CommittedOffset, Deadline, TopicPartition
+
+log = logging.getLogger(__name__)
 
 LEAST_CLOSE_SECONDS = 0.1
 
@@ -247,16 +250,15 @@ class ConsumerInstance:
     def stop(self, deadline: Deadline) -> bool:
         """Begin to leave the group, aside; calls that wait and later ones find no instance.
 
-        False where another call holds it until the deadline: to be tried again. Only the holder of
-        the mutex may close: closing under another thread's poll hangs that thread.
+        False where another call holds it until the deadline, or no thread can be started: to be
+        tried again. Only the holder of the mutex may close: closing under another thread's poll
+        hangs that thread.
         """
         self._stopping.set()
         if not self._mutex.acquire(timeout=deadline.left()):
             return False
         try:
-            if self._closer is None:
-                self._begin_to_leave()
-            return True
+            return self._closer is not None or self._begin_to_leave()
         finally:
             self._mutex.release()
 
@@ -271,18 +273,25 @@ class ConsumerInstance:
         """True once the group has been left and the client is free."""
         return self._closer is not None and not self._closer.is_alive()
 
-    def _begin_to_leave(self) -> None:
+    def _begin_to_leave(self) -> bool:
         self._line.close()
         for read in self._end_reads():
             read.tell()
         self._detach()
-        # It holds this as well, and what ends the wake-ups holds it too: nothing for the collector.
-        del self._reader, self._detach
+        # Once only, also where this has to be tried again.
+        self._detach = _nothing
         self._only_joined = self._member.grouped and not self._member.owned
         closer = threading.Thread(target=self._member.close, name="consumer-close", daemon=True)
-        closer.start()
+        try:
+            closer.start()
+        except RuntimeError as failure:
+            log.warning("%s cannot be closed yet reason=%s", self._about, failure)
+            return False
         # Others join it without the mutex, and one that has not been started cannot be.
         self._closer = closer
+        # It holds this as well, as what ended the wake-ups did: nothing for the collector.
+        del self._reader
+        return True
 
     def _be_no_member(self) -> None:
         """Let a group that has been left be one that this instance was never in."""
@@ -338,3 +347,7 @@ class ConsumerInstance:
         # Committing for a partition that another member owns would rewind it.
         for place in gone:
             self._handed_out.pop(place, None)
+
+
+def _nothing() -> None:
+    pass

@@ -46,7 +46,7 @@ class InstanceLimits:
 class ConsumerInstances:
     """The consumer instances of one worker; owns them and the housekeeping thread.
 
-    That thread calls `beside` once a second too, which must not raise.
+    That thread calls `beside` once a second too.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ConsumerInstances:
         """Make an instance; its name is reserved meanwhile and released on failure.
 
         Raises: InstanceExists (saying how idle the other is), TooManyRequests,
-        InvalidConsumerConfig.
+        InvalidConsumerConfig, ServiceUnavailable while the worker stops.
         """
         key = (description.group, description.name)
         self._reserve(key, description.principal)
@@ -93,8 +93,17 @@ class ConsumerInstances:
                 self._one_less(description.principal)
             raise
         with self._lock:
-            self._instances[key] = instance
-            self._gone.pop(key, None)
+            late = self._closed.is_set()
+            if not late:
+                self._instances[key] = instance
+                self._gone.pop(key, None)
+        if late:
+            # What closes them all has looked already.
+            self._close_instance(instance, Deadline(self._limits.close_seconds, self._clock))
+            raise errors.ServiceUnavailable(
+                f"{errors.ServiceUnavailable.message}: this worker is being stopped. Try again.",
+                RETRY_AFTER,
+            )
         return instance
 
     def get(self, group: str, name: str) -> ConsumerInstance:
@@ -136,6 +145,15 @@ class ConsumerInstances:
         self._keeper.join(deadline.left())
         if self._matching is not None:
             self._matching.join(deadline.left())
+
+    def keep_house(self) -> None:
+        """Do once all that is done each second, whatever of it fails."""
+        for step in (self.tick, self.match, self.expire, self.see_off, self._beside):
+            try:
+                step()
+            except Exception:
+                # A thread that cannot be started, say. Without this one, groups would block.
+                log.exception("housekeeping failed")
 
     def expire(self) -> None:
         """Close the instances that no client has called for the idle time.
@@ -187,10 +205,12 @@ class ConsumerInstances:
         wanting = [i for i in list(self._instances.values()) if i and i.subscription.pattern]
         if wanting:
             # Aside, so that a Kafka that does not answer keeps nobody from the ticks.
-            self._matching = threading.Thread(
+            matching = threading.Thread(
                 target=self._match, args=(wanting,), name="pattern-match", daemon=True
             )
-            self._matching.start()
+            matching.start()
+            # One that has not been started cannot be joined.
+            self._matching = matching
 
     def _match(self, wanting: list[ConsumerInstance]) -> None:
         try:
@@ -199,7 +219,12 @@ class ConsumerInstances:
             log.warning("topics not matched with patterns reason=%s", failure.text)
             return
         for instance in wanting:
-            instance.match(existing)
+            try:
+                instance.match(existing)
+            except Exception as failure:
+                log.warning(
+                    "topics not matched instance=%s reason=%s", instance.description.name, failure
+                )
 
     def _one_less(self, principal: str) -> None:
         self._having[principal] -= 1
@@ -265,11 +290,7 @@ class ConsumerInstances:
     def _tend(self) -> None:
         while not self._closed.wait(TICK_SECONDS):
             self.pulse.beat()
-            self.tick()
-            self.match()
-            self.expire()
-            self.see_off()
-            self._beside()
+            self.keep_house()
 
 
 def _warn(what: str, instance: ConsumerInstance) -> None:

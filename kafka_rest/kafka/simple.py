@@ -7,7 +7,7 @@ No group, no commit, no memory between two reads.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, LifoQueue
 from typing import Any
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 POLL_SLICE_SECONDS = 0.1
 DRAIN_COUNT = 1000
+CLOSE_SECONDS = 1.0
 # librdkafka wants a group id to make a consumer; with manual assignment and no commits it never
 # joins.
 GROUP = "rest-simpleconsumer"
@@ -89,13 +90,23 @@ class SimpleConsumers:
                 consumer.unassign()
 
     def close(self, deadline: Deadline) -> None:
-        """Close the idle clients; one that is out is closed by its reader."""
+        """Close the idle clients, side by side; one that is out is closed by its reader.
+
+        Waits a second for them at most: one may hang, and the groups are still to be left.
+        """
         self._closed = True
-        while not deadline.expired:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                return
+        closers = []
+        with suppress(Empty):
+            while True:
+                close = self._idle.get_nowait().close
+                closers.append(threading.Thread(target=close, name="simple-close", daemon=True))
+        for closer in closers:
+            closer.start()
+        end = deadline.sooner(CLOSE_SECONDS)
+        for closer in closers:
+            closer.join(end.left())
+        if hanging := sum(closer.is_alive() for closer in closers):
+            log.warning("simple consumers did not close in time count=%d", hanging)
 
     @contextmanager
     def _borrowed(self, deadline: Deadline) -> Iterator[Consumer]:

@@ -9,6 +9,7 @@ from kafka_rest.errors import because
 from kafka_rest.kafka.description import NOTHING, Subscription
 from kafka_rest.kafka.membership import Membership, Offsets
 from kafka_rest.kafka.metadata import legal_topic
+from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import Deadline, TopicPartition
 
 LEAVE_NOTHING_SECONDS = 0.1
@@ -21,7 +22,7 @@ class Subscriber:
     def __init__(self, member: Membership, about: str) -> None:
         self._member, self._about = member, about
         self.now = NOTHING
-        self._matched: tuple[str, ...] | None = None
+        self._matched: tuple[TopicPattern, tuple[str, ...]] | None = None
         self._impossible: list[str] = []
 
     def require_mode(self, mode: str) -> None:
@@ -85,14 +86,17 @@ class Subscriber:
         """Look again which topics the pattern matches; `follow_pattern` takes it up."""
         pattern = self.now.pattern
         if pattern is not None:
-            self._matched = pattern.matches(existing)
+            self._matched = (pattern, pattern.matches(existing))
 
     def follow_pattern(self) -> None:
         """Subscribe to what the pattern matches now, if that has changed."""
         matched, self._matched = self._matched, None
-        if matched is None or matched == self.now.topics:
+        if matched is None:
             return
-        self.subscribe(Subscription(matched, self.now.pattern))
+        pattern, topics = matched
+        # What was found for a pattern that is read no more may come late, since no lock is held.
+        if self.now.pattern is pattern and topics != self.now.topics:
+            self.subscribe(Subscription(topics, pattern))
 
 
 def _invalid(names: list[str]) -> errors.RestError:

@@ -50,6 +50,7 @@ class Wakeups:
         self._known = known
         self.descriptor, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._attached = 0
+        self._closed = False
 
     def attach(self, consumer: Consumer, client_id: str, number: int) -> Callable[[], None] | None:
         """Be told this number whenever the consumer's empty queue gets something.
@@ -72,7 +73,9 @@ class Wakeups:
         return detach
 
     def tell(self, number: int) -> None:
-        """Tell a number from Python; callable from a signal handler."""
+        """Tell a number from Python, unless closed; callable from a signal handler."""
+        if self._closed:
+            return
         # A full pipe wakes its reader as well.
         with suppress(BlockingIOError):
             os.write(self._write, NUMBER.pack(number))
@@ -88,6 +91,8 @@ class Wakeups:
     def close(self) -> None:
         """Close the pipe, unless a consumer that did not close may still write to it."""
         if not self._attached:
+            # First of all: a signal may come in between.
+            self._closed = True
             os.close(self.descriptor)
             os.close(self._write)
 

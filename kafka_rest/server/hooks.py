@@ -360,9 +360,11 @@ class Server:
         clients = self._clients
 
         def drain_and_stop(number: int, frame: Any) -> None:
-            self._deadline = Deadline(self._graceful * STOP_SHARE)
-            if clients is not None:
-                clients.drain()
+            # Told again, it has no more time: the master kills it at the same moment.
+            if self._deadline is None:
+                self._deadline = Deadline(self._graceful * STOP_SHARE)
+                if clients is not None:
+                    clients.drain()
             if callable(stop):
                 stop(number, frame)
 

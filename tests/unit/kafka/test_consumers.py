@@ -491,6 +491,22 @@ def test_closed_instances_are_free_without_the_collector() -> None:
         gc.enable()
 
 
+def test_close_is_tried_again_where_no_thread_could_be_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        for _ in range(2):
+            assert not bench.instance.close(bench.deadline(0.1))
+    assert not bench.instance.left
+    assert bench.instance.stop(bench.deadline())
+    assert bench.instance.wait_left(Deadline(5))
+    assert bench.consumer.closed.is_set()
+
+
 def test_close_that_hangs_is_bounded(bench: Bench) -> None:
     bench.add((0, 0, b"a"))
     assert bench.read() == [0]

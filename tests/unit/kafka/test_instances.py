@@ -11,10 +11,13 @@ from kafka_rest import errors
 from kafka_rest.kafka.consumers import ConsumerInstance
 from kafka_rest.kafka.description import InstanceDescription
 from kafka_rest.kafka.instances import ConsumerInstances, InstanceLimits
+from kafka_rest.kafka.patterns import TopicPattern
 from kafka_rest.records import Deadline, TopicPartition
+from tests.stack import wait_for
 from tests.unit.fakes import FakeClock, FakeConsumer, FakeReads
 
 IDLE_SECONDS = 300.0
+MATCH_SECONDS = 30.0
 
 
 class Bench:
@@ -29,10 +32,17 @@ class Bench:
             count=3,
             idle_seconds=IDLE_SECONDS,
             close_seconds=0.1,
-            match_seconds=30.0,
+            match_seconds=MATCH_SECONDS,
             per_principal=2,
         )
-        self.instances = ConsumerInstances(self._make, limits, lambda _: [], self.clock)
+        self.topics: list[str] = []
+        self.besides = 0
+        self.instances = ConsumerInstances(
+            self._make, limits, lambda _: self.topics, self.clock, self._beside
+        )
+
+    def _beside(self) -> None:
+        self.besides += 1
 
     def _make(self, description: InstanceDescription) -> ConsumerInstance:
         self.making.wait(5)
@@ -153,6 +163,19 @@ def test_close_closes_every_client(bench: Bench) -> None:
     assert all(consumer.closed.is_set() for consumer in bench.consumers)
 
 
+def test_instance_that_is_made_while_all_are_closed_is_closed_too(bench: Bench) -> None:
+    bench.making.clear()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(bench.create, "a")
+        wait_for(lambda: len(bench.instances) == 1, what="the reserved name")
+        bench.instances.close(Deadline(1))
+        bench.making.set()
+        with pytest.raises(errors.ServiceUnavailable, match="being stopped"):
+            late.result(5)
+    assert bench.consumers[0].closed.is_set()
+    assert len(bench.instances) == 0
+
+
 @pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
 def test_close_waits_for_those_that_are_joining(bench: Bench, deleted: bool) -> None:
     bench.create("a").subscribe_once(("t",), Deadline(1))
@@ -223,3 +246,38 @@ def test_client_may_have_so_many_however_they_end(bench: Bench) -> None:
 def test_clients_that_nobody_knows_have_no_limit_of_their_own(bench: Bench) -> None:
     for name in "abc":
         bench.create(name)
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_housekeeping_goes_on_where_no_thread_can_be_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.create("a").subscribe_pattern(TopicPattern("t.*"), [], Deadline(1))
+    bench.clock.advance(IDLE_SECONDS + 1)
+    before = bench.besides
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        bench.instances.keep_house()
+    assert bench.besides > before
+    assert caplog.text.count("can't start new thread") >= 2
+    bench.instances.keep_house()
+    assert bench.consumers[0].closed.wait(5)
+
+
+def test_instance_that_fails_to_be_matched_keeps_no_other_from_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_topic: str) -> bool:
+        raise RuntimeError("odd")
+
+    bench.create("a").subscribe_pattern(TopicPattern("t.*", fail), [], Deadline(1))
+    other = bench.create("b")
+    other.subscribe_pattern(TopicPattern("t.*"), [], Deadline(1))
+    bench.topics = ["t1"]
+    bench.clock.advance(MATCH_SECONDS)
+    bench.instances.match()
+    wait_for(lambda: other.subscription.topics == ("t1",), seconds=5, what="the topic that matches")
+    assert "topics not matched instance=a reason=odd" in caplog.text

@@ -214,6 +214,21 @@ def test_read_waits_for_more_than_the_least_bytes(bench: Bench) -> None:
     assert bench.clock.now - start == pytest.approx(1.0)
 
 
+def test_match_that_comes_late_subscribes_to_nothing(bench: Bench) -> None:
+    instance, place = bench.instance, TopicPartition("u", 0)
+
+    def change(_topic: str) -> bool:
+        if instance.subscription.pattern is not None:
+            instance.unsubscribe(bench.deadline())
+            instance.assign({place}, bench.deadline())
+        return True
+
+    instance.subscribe_pattern(TopicPattern("t.*", change), [], bench.deadline())
+    instance.match(["t1"])
+    assert instance.subscription.mode == "manual"
+    assert instance.owned == [place]
+
+
 def test_pattern_follows_the_topics(bench: Bench) -> None:
     instance = bench.instance
     instance.subscribe_pattern(TopicPattern("t.*"), ["u"], bench.deadline())

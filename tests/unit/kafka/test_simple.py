@@ -1,6 +1,7 @@
 """The simple consumers: a bounded pool, stateless reads."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,6 +25,8 @@ class FakeSimple:
     def __init__(self, gate: threading.Event) -> None:
         self.gate, self.queue = gate, []  # type: ignore[var-annotated]
         self.assigned: Any = None
+        self.closing, self.closed = threading.Event(), threading.Event()
+        self.closing.set()
 
     def get_watermark_offsets(self, _where: Any, timeout: float) -> tuple[int, int]:
         assert timeout > 0
@@ -49,7 +52,8 @@ class FakeSimple:
         return found
 
     def close(self) -> None:
-        pass
+        self.closing.wait(5)
+        self.closed.set()
 
 
 class Bench:
@@ -141,4 +145,24 @@ def test_close_closes_the_idle_ones() -> None:
     bench = Bench(1, 1)
     bench.read()
     bench.pool.close(Deadline(1))
+    assert bench.clients[0].closed.is_set()
     assert bench.read() == [2]
+
+
+def test_close_that_hangs_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(2, 1)
+    bench.gate.clear()
+    with ThreadPoolExecutor(2) as threads:
+        reads = [threads.submit(bench.read) for _ in range(2)]
+        wait_for(lambda: len(bench.clients) == 2, what="two clients")
+        bench.gate.set()
+        assert [read.result() for read in reads] == [[2]] * 2
+    for hanging in bench.clients:
+        hanging.closing.clear()
+    start = time.monotonic()
+    bench.pool.close(Deadline(0.1))
+    assert time.monotonic() - start < 3
+    assert "simple consumers did not close in time count=2" in caplog.text
+    for hanging in bench.clients:
+        hanging.closing.set()
+        assert hanging.closed.wait(5)

@@ -81,3 +81,9 @@ def test_pipe_stays_open_while_a_consumer_may_write_to_it() -> None:
     detach()
     wakeups.close()
     consumer.close()
+
+
+def test_number_told_after_the_end_goes_nowhere() -> None:
+    wakeups = Wakeups()
+    wakeups.close()
+    wakeups.tell(5)
