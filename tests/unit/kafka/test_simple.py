@@ -72,6 +72,15 @@ class Bench:
         found = self.pool.read("t", 0, offset, count, max_bytes, Deadline(3))
         return [record.offset() for record in found]
 
+    def reads_at_once(self, count: int, clients: int) -> list[list[int]]:
+        """What reads side by side find, which go on when there are so many clients."""
+        self.gate.clear()
+        with ThreadPoolExecutor(count) as threads:
+            reads = [threads.submit(self.read) for _ in range(count)]
+            wait_for(lambda: len(self.clients) == clients, what=f"{clients} clients")
+            self.gate.set()
+            return [read.result() for read in reads]
+
 
 def test_reads_from_the_offset_up_to_the_count() -> None:
     bench = Bench(3, 1)
@@ -108,23 +117,13 @@ def test_one_after_the_other_share_a_client() -> None:
 
 def test_ten_at_a_time_make_no_more_than_the_size() -> None:
     bench = Bench(3, 5)
-    bench.gate.clear()
-    with ThreadPoolExecutor(10) as threads:
-        reads = [threads.submit(bench.read) for _ in range(10)]
-        wait_for(lambda: len(bench.clients) == 3, what="three clients")
-        bench.gate.set()
-        assert {tuple(read.result()) for read in reads} == {(2,)}
+    assert bench.reads_at_once(10, clients=3) == [[2]] * 10
     assert len(bench.clients) == 3
 
 
 def test_no_limit_makes_one_for_each() -> None:
     bench = Bench(0, 1)
-    bench.gate.clear()
-    with ThreadPoolExecutor(10) as threads:
-        reads = [threads.submit(bench.read) for _ in range(10)]
-        wait_for(lambda: len(bench.clients) == 10, what="ten clients")
-        bench.gate.set()
-        assert [read.result() for read in reads] == [[2]] * 10
+    assert bench.reads_at_once(10, clients=10) == [[2]] * 10
 
 
 def test_no_client_in_time_is_503_50301() -> None:
@@ -151,12 +150,7 @@ def test_close_closes_the_idle_ones() -> None:
 
 def test_close_that_hangs_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(2, 1)
-    bench.gate.clear()
-    with ThreadPoolExecutor(2) as threads:
-        reads = [threads.submit(bench.read) for _ in range(2)]
-        wait_for(lambda: len(bench.clients) == 2, what="two clients")
-        bench.gate.set()
-        assert [read.result() for read in reads] == [[2]] * 2
+    assert bench.reads_at_once(2, clients=2) == [[2]] * 2
     for hanging in bench.clients:
         hanging.closing.clear()
     start = time.monotonic()

@@ -480,6 +480,14 @@ def test_heads_are_bounded_oldest_first(bench: Bench) -> None:
     assert bench.to_pool()[1] == b"POST /0 HTTP/1.1\r\n\r\n"
 
 
+def assert_serves(bench: Bench) -> None:
+    """The lane goes on: another connection is answered."""
+    bench.know(at_once)
+    other, _ = bench.connect()
+    other.sendall(HEAD % 3 + b"abc")
+    assert answer_of(other)[1] == b"<abc>"
+
+
 def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> None:
     class Broken(Answer):
         def then(self, send: Any, _asked: Asked) -> None:
@@ -495,10 +503,7 @@ def test_answer_that_cannot_be_sent_ends_its_connection_alone(bench: Bench) -> N
     client.sendall(HEAD % 3 + b"abc")
     assert bench.to_pool()[0] is seat
     assert seat.ended
-    bench.know(at_once)
-    other, _ = bench.connect()
-    other.sendall(HEAD % 3 + b"abc")
-    assert answer_of(other)[1] == b"<abc>"
+    assert_serves(bench)
 
 
 @pytest.mark.parametrize("hasten", ["expire", "abandon"])
@@ -516,10 +521,7 @@ def test_lane_outlives_an_answer_that_fails_to_be_brought_about(bench: Bench, ha
         client.shutdown(socket.SHUT_WR)
     assert bench.to_pool()[0] is seat
     assert seat.ended
-    bench.know(at_once)
-    other, _ = bench.connect()
-    other.sendall(HEAD % 3 + b"abc")
-    assert answer_of(other)[1] == b"<abc>"
+    assert_serves(bench)
 
 
 def test_lane_outlives_a_connection_that_the_pool_does_not_take(bench: Bench) -> None:
