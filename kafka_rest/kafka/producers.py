@@ -154,9 +154,7 @@ class SharedProducer:
     ) -> None:
         self._troubles = trouble or BrokerTrouble("producer")
         self._cells = cells or Cells()
-        for kind in REPORTED:
-            # There from the start, so that the first failures are an increase.
-            self._cells.row(RECORD_ERRORS, str(kind.error_code))
+        self._cells.start(RECORD_ERRORS, (kind.error_code for kind in REPORTED))
         self.statistics: deque[str] = deque(maxlen=STATISTICS_KEPT)
         # A long-lived client that keeps asking would bring a deleted topic back: topics are created
         # by `ClusterMetadata.ensure_topic` alone.

@@ -115,9 +115,7 @@ class ClientRegistry:
         }
         self.has_registry = bool(settings[s.SCHEMA_REGISTRY_URL])
         if self.has_registry:
-            for outcome in ("answered", "refused", "unreachable"):
-                # There from the start, so that the first call that fails is an increase.
-                self.cells.row(SCHEMA_CALL_SECONDS, outcome)
+            self.cells.start(SCHEMA_CALL_SECONDS, ("answered", "refused", "unreachable"))
         self._trouble = BrokerTrouble("producer and look-ups", lasting=True)
         if config.wants_debug(settings):
             LIBRDKAFKA_LOG.setLevel(logging.DEBUG)

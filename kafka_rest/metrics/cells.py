@@ -11,7 +11,7 @@ jumps only, and there is neither between reading such a number and writing it ba
 import mmap
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from kafka_rest.metrics.table import BOUNDS, TABLE, Kind, Metric
@@ -61,6 +61,14 @@ class Cells:
         """The numbers of a metric with these labels, to be changed in place by this process."""
         found = self._rows.get((metric, labels))
         return self._made(metric, labels) if found is None else found
+
+    def start(self, metric: Metric, labels: Iterable[object]) -> None:
+        """Have rows of a metric with one label there from the start.
+
+        A counter that comes with its first number has no increase, so no rate shows it.
+        """
+        for label in labels:
+            self.row(metric, str(label))
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
         """Add to a counter."""

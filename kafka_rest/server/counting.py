@@ -66,9 +66,7 @@ class _Requests(dict[tuple[str, str], Row]):
 def watcher(cells: Cells) -> Watcher:
     """What counts answered requests."""
     rows, bounds = _Requests(cells), m.BOUNDS
-    for code in CODES:
-        # There from the start, so that the first errors are an increase.
-        cells.row(m.REQUEST_ERRORS, str(code))
+    cells.start(m.REQUEST_ERRORS, CODES)
 
     def told(asked: Asked, status: str, _sent: int, error_code: int) -> None:
         try:

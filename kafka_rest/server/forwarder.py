@@ -95,9 +95,7 @@ class Forwarder:
         cells: Cells | None = None,
     ) -> None:
         self._cells = cells or Cells()
-        for outcome in ("answered", "lost", "unreachable"):
-            # There from the start, so that the first loss is an increase.
-            self._cells.row(RELAY_SECONDS, outcome)
+        self._cells.start(RELAY_SECONDS, ("answered", "lost", "unreachable"))
         self._inner, self._settings, self._place = inner, settings, place
         self._owners, self._parks = owners, parks
         self._peers, self._alone = peers, place.slots * peers.count == 1
